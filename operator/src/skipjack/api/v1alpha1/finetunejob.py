@@ -1,0 +1,246 @@
+"""FineTuneJob: a model, a dataset, an output; the rest is optional and told back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from .common import CEL, APIModel, Fraction, LabelKey, LabelValue, Name, Text, Toleration, Word
+
+
+class Task(StrEnum):
+    CHAT = "Chat"
+    COMPLETION = "Completion"
+
+
+class RowFormat(StrEnum):
+    """How a row of the dataset is laid out."""
+
+    MESSAGES = "Messages"
+    CONVERSATIONS = "Conversations"
+    PROMPT_COMPLETION = "PromptCompletion"
+    ALPACA = "Alpaca"
+    TEXT = "Text"
+
+
+class TrainOn(StrEnum):
+    ASSISTANT = "Assistant"
+    LAST_ASSISTANT = "LastAssistant"
+    ALL = "All"
+
+
+class Overlong(StrEnum):
+    TRUNCATE = "Truncate"
+    DROP = "Drop"
+    FAIL = "Fail"
+
+
+class MethodType(StrEnum):
+    LORA = "LoRA"
+    FULL = "Full"
+
+
+class Scheduler(StrEnum):
+    COSINE = "Cosine"
+    LINEAR = "Linear"
+    CONSTANT = "Constant"
+
+
+class Precision(StrEnum):
+    FP32 = "FP32"
+    BF16 = "BF16"
+
+
+class IfExists(StrEnum):
+    FAIL = "Fail"
+    REPLACE = "Replace"
+
+
+class Stop(StrEnum):
+    FINISH = "Finish"
+    CANCEL = "Cancel"
+
+
+ModelReference = Annotated[
+    str,
+    StringConstraints(max_length=1024, pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?|(hf|pvc|https)://[^\s?#]+)$"),
+]
+DataURI = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(hf|https|pvc|configmap)://[^\s?#]+$")]
+OutputURI = Annotated[str, StringConstraints(max_length=1024, pattern=r"^pvc://[a-z0-9][-.a-z0-9]*(/[A-Za-z0-9._-]+)+/?$")]
+
+
+class Source(APIModel):
+    """One place that rows come from."""
+
+    rules: ClassVar = (
+        CEL("!self.uri.contains('/../') && !self.uri.endsWith('/..')", "uri must not climb out of its source with '..'"),
+        CEL("!self.uri.matches('^[a-z]+://[^/@]*:[^/]*@')", "uri must not hold a password: name a Secret in spec.credentials"),
+    )
+    uri: DataURI = Field(
+        description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
+        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
+    )
+    format: RowFormat | None = Field(None, description="How a row is laid out. Left out: told from its columns.")
+
+
+class Dataset(APIModel):
+    """What is learnt from."""
+
+    rules: ClassVar = (
+        CEL(
+            "!(has(self.validation) && has(self.validationSplit))",
+            "validation and validationSplit exclude each other: name held-out files, or a share of train",
+        ),
+    )
+    train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
+    validation: Annotated[list[Source], Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Held-out rows; the loss on them is told before, during and after training."
+    )
+    validation_split: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", max_length=9)] | None = Field(
+        None, description='Rows to hold out of train: "5%" or a number of rows, as a string.'
+    )
+    train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
+    overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
+    packing: bool | None = Field(None, description="Put several rows into one sequence. Default: where the model allows it.")
+
+
+class LoRA(APIModel):
+    """Settings of low-rank adaptation (Hu et al. 2021)."""
+
+    rank: int | None = Field(None, ge=1, le=1024, description="Rank r of the update. Default: 16.")
+    alpha: float | None = Field(None, gt=0, le=4096, description="Scale: the update counts alpha/rank times. Default: twice the rank.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout on the adapter's input. Default: 0.")
+    target_modules: Annotated[list[Word], Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Names of the linear layers to adapt. Default: all of them but the output head."
+    )
+
+
+class Method(APIModel):
+    """How the model is changed."""
+
+    rules: ClassVar = (CEL("!has(self.lora) || self.type == 'LoRA'", "method.lora goes with type LoRA alone: remove it or change the type"),)
+    type: MethodType = Field(description="LoRA trains a small adapter; Full trains every weight.")
+    lora: LoRA | None = Field(None, description="Settings of LoRA.")
+
+
+class Hyperparameters(APIModel):
+    """What decides what is learnt. Hardware never changes these."""
+
+    rules: ClassVar = (CEL("!(has(self.epochs) && has(self.maxSteps))", "epochs and maxSteps exclude each other: name one"),)
+    epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
+    max_steps: int | None = Field(None, ge=1, le=10_000_000, description="Optimiser steps, instead of epochs.")
+    global_batch_size: int | None = Field(None, ge=1, le=65536, description="Examples in one optimiser step, over all pods.")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="Peak learning rate, a number. Default: 2e-4 for LoRA, 2e-5 for Full.")
+    scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
+    warmup_ratio: Fraction | None = Field(None, description="Share of the steps in which the learning rate rises. Default: 0.05.")
+    weight_decay: float | None = Field(None, ge=0, le=1, description="AdamW's decoupled weight decay. Default: 0.")
+    max_grad_norm: float | None = Field(None, gt=0, le=1000, description="Gradients are clipped to this norm. Default: 1.")
+    max_length: int | None = Field(None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model.")
+    seed: int | None = Field(None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42.")
+
+
+class Evaluation(APIModel):
+    """What is measured on held-out rows."""
+
+    every_steps: int | None = Field(None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only.")
+    prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
+        None, description="Prompts answered before and after training, greedily, for the model card."
+    )
+    max_new_tokens: int | None = Field(None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64.")
+
+
+class Checkpoint(APIModel):
+    """What a fault can cost."""
+
+    every_steps: int | None = Field(None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all.")
+    keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")
+
+
+class Compute(APIModel):
+    """Hardware in your own hands. Left out: the default node type, one node."""
+
+    node_type: Name | None = Field(None, description="Name of a NodeType. Default: the one marked as default.")
+    nodes: int | None = Field(None, ge=1, le=1024, description="Pods, one a node. Default: 1.")
+    accelerators_per_node: int | None = Field(None, ge=1, le=64, description="Accelerators a pod asks for. Default: all of the node type's.")
+    micro_batch_tokens: int | None = Field(None, ge=8, le=4_194_304, description="Most tokens in one forward pass. Default: by memory.")
+    precision: Precision | None = Field(None, description="Arithmetic of the forward pass. Default: BF16 where the node type has it.")
+
+
+class Output(APIModel):
+    """Where the result goes."""
+
+    rules: ClassVar = (CEL("!self.uri.contains('/../') && !self.uri.endsWith('/..')", "output.uri must not climb out of its claim with '..'"),)
+    uri: OutputURI = Field(description="pvc://CLAIM/PATH: a folder in an existing PersistentVolumeClaim.")
+    if_exists: IfExists | None = Field(None, description="What to do when the folder holds another result. Default: Fail.")
+
+
+class Limits(APIModel):
+    """Where the job gives up."""
+
+    backoff_limit: int | None = Field(None, ge=0, le=100, description="Failed attempts before the job fails; disruptions don't count. Default: 3.")
+
+
+class Credential(APIModel):
+    """Which Secret opens which sources."""
+
+    uri_prefix: Annotated[str, StringConstraints(pattern=r"^(hf|https)://[^\s?#]*$", max_length=1024)] = Field(
+        description="The credential serves URIs that begin so, hf:// for example."
+    )
+    secret_name: Name = Field(description="A Secret of this namespace; its key `token` is sent as a bearer token.")
+
+
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=128)]
+
+
+class EnvVar(APIModel):
+    """An environment variable of the trainer."""
+
+    rules: ClassVar = (
+        CEL(
+            "!self.name.matches('^(LD_|PYTHON|SKIPJACK_|JOB_|HF_ENDPOINT$|HOME$|PATH$|GCONV_PATH$|MALLOC_|BASH_ENV$|ENV$)')",
+            "this variable is Skipjack's own or could load foreign code: choose another name",
+        ),
+    )
+    name: EnvName = Field(description="Its name, in capitals.")
+    value: Annotated[str, StringConstraints(max_length=4096)] = Field(description="Its value.")
+
+
+class PodSettings(APIModel):
+    """What may be said of the trainer's pods. Never a raw pod template."""
+
+    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(None, description="More labels.")
+    annotations: Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=32)] | None = Field(
+        None, description="More annotations."
+    )
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(None, description="More tolerations.")
+    priority_class_name: Name | None = Field(None, description="PriorityClass of the pods.")
+    env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(None, description="More environment variables.")
+
+
+class FineTuneJobSpec(APIModel):
+    """What is to be tuned, from what, and where the result goes."""
+
+    model: ModelReference = Field(description="A BaseModel's name, or hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH.")
+    task: Task | None = Field(None, description="Left out: told from the data.")
+    dataset: Dataset = Field(description="What is learnt from.")
+    method: Method | None = Field(None, description="How the model is changed. Default: LoRA.")
+    hyperparameters: Hyperparameters | None = Field(None, description="What decides what is learnt; each has a default.")
+    evaluation: Evaluation | None = Field(None, description="What is measured on held-out rows.")
+    checkpoint: Checkpoint | None = Field(None, description="How often the state is saved.")
+    compute: Compute | None = Field(None, description="Hardware; left out, Skipjack chooses.")
+    output: Output = Field(description="Where the result goes.")
+    limits: Limits | None = Field(None, description="Where the job gives up.")
+    suspend: bool | None = Field(None, description="true: hardware is released after a checkpoint; false again: training goes on.")
+    stop: Stop | None = Field(None, description="Finish exports what is there and completes; Cancel fails the job. One way.")
+    credentials: Annotated[list[Credential], Field(max_length=16)] | None = Field(None, description="Secrets for sources.")
+    service_account_name: Name | None = Field(None, description="ServiceAccount of the pods. Default: default.")
+    pod: PodSettings | None = Field(None, description="What else may be said of the pods.")
+    managed_by: Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")] | None = Field(
+        None, description="Another controller that looks after this job; skipjack.dev/operator or left out: this one."
+    )
+
+
+MUTABLE = frozenset({"suspend", "stop", "limits"})
+"""Fields of a spec that may change while a job runs; everything else is fixed once the first attempt started."""

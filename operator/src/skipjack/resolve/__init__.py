@@ -1,0 +1,8 @@
+"""spec + catalogue → resolved spec, each value with its origin; then, once the data is seen, the rest of it. Pure."""
+
+from .catalogue import Catalogue, SpecRefused
+from .data import DataFacts, resolve_data
+from .resolved import ResolvedCompute, ResolvedSpec
+from .spec import resolve_spec
+
+__all__ = ["Catalogue", "DataFacts", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "resolve_data", "resolve_spec"]

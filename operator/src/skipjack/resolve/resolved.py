@@ -1,0 +1,164 @@
+"""The resolved spec: what the trainer reads instead of defaults of its own. It travels as an annotation of the pods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..api.v1alpha1.finetunejob import IfExists, MethodType, Overlong, Precision, RowFormat, Scheduler, Task, TrainOn
+from ..protocol import ResolvedValue
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ResolvedSource(Frozen):
+    uri: str
+    format: RowFormat | None = None
+
+
+class ResolvedDataset(Frozen):
+    train: tuple[ResolvedSource, ...]
+    validation: tuple[ResolvedSource, ...] = ()
+    validation_split: str | None = None
+    train_on: TrainOn
+    overlong: Overlong
+    packing: bool
+
+
+class ResolvedLoRA(Frozen):
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: tuple[str, ...] | None = None
+    """None: every linear layer but the output head."""
+
+
+class ResolvedMethod(Frozen):
+    type: MethodType
+    lora: ResolvedLoRA | None = None
+
+
+class ResolvedHyperparameters(Frozen):
+    epochs: float | None
+    max_steps: int | None
+    global_batch_size: int | None
+    learning_rate: float
+    scheduler: Scheduler
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    max_length: int | None
+    seed: int
+
+
+class ResolvedEvaluation(Frozen):
+    every_steps: int | None
+    """None: before and after training only."""
+    prompts: tuple[str, ...]
+    max_new_tokens: int
+
+
+class ResolvedCheckpoint(Frozen):
+    every_steps: int | None
+    keep: int
+
+
+class ResolvedCompute(Frozen):
+    """What the pods ask for; quantities as Kubernetes writes them."""
+
+    node_type: str
+    nodes: int
+    processes_per_node: int
+    accelerator_resource: str | None
+    accelerators_per_node: int
+    cpu: str
+    cpu_limit: str
+    memory: str
+    precision: Precision
+    micro_batch_tokens: int | None
+
+
+class ResolvedOutput(Frozen):
+    uri: str
+    if_exists: IfExists
+
+
+class ResolvedCredential(Frozen):
+    uri_prefix: str
+    secret_name: str
+
+
+class ResolvedModel(Frozen):
+    name: str
+    uri: str
+    context_length: int | None = None
+
+
+class ResolvedSpec(Frozen):
+    """Every setting of one job. Those that only the data tells are None until `resolve_data`."""
+
+    job_name: str
+    namespace: str
+    job_uid: str
+    model: ResolvedModel
+    task: Task | None
+    dataset: ResolvedDataset
+    method: ResolvedMethod
+    hyperparameters: ResolvedHyperparameters
+    evaluation: ResolvedEvaluation
+    checkpoint: ResolvedCheckpoint
+    compute: ResolvedCompute
+    output: ResolvedOutput
+    credentials: tuple[ResolvedCredential, ...] = ()
+    origins: dict[str, str] = Field(default_factory=dict)
+    """Dotted field → where its value comes from."""
+
+    def told(self) -> tuple[ResolvedValue, ...]:
+        """The values that have an origin, for status and for the model card."""
+        data = self.model_dump(mode="json")
+        return tuple(
+            ResolvedValue(field=camel(path), value=json.dumps(_at(data, path)), origin=origin) for path, origin in sorted(self.origins.items())
+        )
+
+    def pinned(self, values: Iterable[ResolvedValue]) -> ResolvedSpec:
+        """This spec with `values`, as an earlier attempt told them: what was decided once stays, across upgrades and retries."""
+        data = self.model_dump(mode="json")
+        known = {camel(path): path for path in self.origins}
+        for value in values:
+            if path := known.get(value.field):
+                _put(data, path, json.loads(value.value))
+                data["origins"][path] = value.origin
+        return ResolvedSpec.model_validate(data)
+
+    def deciding(self, decisions: dict[str, tuple[Any, str]]) -> ResolvedSpec:
+        """This spec with each dotted path set to (value, origin)."""
+        data = self.model_dump(mode="json")
+        for path, (value, origin) in decisions.items():
+            _put(data, path, value)
+            data["origins"][path] = origin
+        return ResolvedSpec.model_validate(data)
+
+
+def camel(path: str) -> str:
+    """hyperparameters.learning_rate → hyperparameters.learningRate, as the spec writes it."""
+    head, *rest = path.split("_")
+    return head + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def _at(data: dict[str, Any], path: str) -> Any:
+    value: Any = data
+    for key in path.split("."):
+        value = None if value is None else value[key]
+    return value
+
+
+def _put(data: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for key in parents:
+        data = data[key]
+    data[last] = value
