@@ -120,11 +120,13 @@ class Result(Message):
     def encode(self) -> str:
         """JSON that fits: a message that is too long loses its end, and says so."""
         text = self.model_dump_json(exclude_defaults=True)
-        overhead = len(text.encode()) - TERMINATION_BYTES_MAX
-        if overhead <= 0:
+        if len(text.encode()) <= TERMINATION_BYTES_MAX:
             return text
-        kept = self.message.encode()[: max(0, len(self.message.encode()) - overhead * 2 - 40)].decode(errors="ignore")
-        return self.model_copy(update={"message": kept + " … (cut)"}).model_dump_json(exclude_defaults=True)
+        shorter = [self._cut(length).model_dump_json(exclude_defaults=True) for length in range(len(self.message), -1, -64)]
+        return next((text for text in shorter if len(text.encode()) <= TERMINATION_BYTES_MAX), self._cut(0).model_dump_json())
+
+    def _cut(self, length: int) -> Result:
+        return self.model_copy(update={"message": self.message[:length] + " … (cut)"})
 
 
 class ResolvedValue(Message):

@@ -52,7 +52,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "hyperparameters": _hyperparameters(spec, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
-                "every_steps": choices.choose("checkpoint.every_steps", spec.checkpoint and spec.checkpoint.every_steps, None),
+                "every_steps": choices.choose("checkpoint.every_steps", spec.checkpoint and spec.checkpoint.every_steps, None, "told by the data"),
                 "keep": choices.choose("checkpoint.keep", spec.checkpoint and spec.checkpoint.keep, 2),
             },
             "compute": compute,

@@ -1,0 +1,60 @@
+"""The Kubernetes API as the operator uses it: raw dicts, a few verbs, retries that never write twice."""
+
+from .errors import (
+    AlreadyExists,
+    Conflict,
+    Expired,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    NotServed,
+    TooManyRequests,
+    Unavailable,
+)
+from .kinds import (
+    BASE_MODELS,
+    CONFIG_MAPS,
+    EVENTS,
+    FINE_TUNE_JOBS,
+    JOBS,
+    LEASES,
+    NAMESPACES,
+    NODE_TYPES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    SERVICES,
+    TOKEN_REVIEWS,
+    Kind,
+)
+from .kube import Kube, Object
+from .pace import Pace
+
+__all__ = [
+    "AlreadyExists",
+    "BASE_MODELS",
+    "CONFIG_MAPS",
+    "Conflict",
+    "EVENTS",
+    "Expired",
+    "FINE_TUNE_JOBS",
+    "Forbidden",
+    "Invalid",
+    "JOBS",
+    "Kind",
+    "Kube",
+    "KubeError",
+    "LEASES",
+    "NAMESPACES",
+    "NODE_TYPES",
+    "NotFound",
+    "NotServed",
+    "Object",
+    "PERSISTENT_VOLUME_CLAIMS",
+    "PODS",
+    "Pace",
+    "SERVICES",
+    "TOKEN_REVIEWS",
+    "TooManyRequests",
+    "Unavailable",
+]

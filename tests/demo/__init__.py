@@ -1,0 +1,1 @@
+"""The main job, watched: install, train the example, show the result."""

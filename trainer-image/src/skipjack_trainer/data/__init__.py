@@ -1,0 +1,1 @@
+"""From files to examples: read, recognise, check every row, render, tokenise, pack. Nothing here imports torch."""

@@ -1,0 +1,92 @@
+"""Fetching and loading the base model."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
+from skipjack.resolve import ResolvedSpec
+
+from .errors import ModelNotFound, ModelUnsupported
+from .storage import Access, open_store
+
+WEIGHTS = ".safetensors"
+BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
+
+PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
+"""Families (`model_type`) for which a test holds that packed rows don't see each other."""
+
+
+def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
+    """The folder of the model on this machine. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
+    store, path = open_store(spec.model.uri, access)
+    here = store.local(path)
+    if here is not None:
+        folder = here
+    else:
+        folder = access.scratch / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        prefix = f"{path}/" if path else ""
+        for entry in store.list(prefix):
+            name = entry.path.removeprefix(prefix)
+            if "/" not in name and name.endswith((WEIGHTS, *BESIDE_WEIGHTS)):
+                store.get(entry.path, folder)
+        folder = folder / path
+    if not (folder / "config.json").is_file():
+        raise ModelNotFound(f"{spec.model.uri}: there is no model in it (config.json is missing): check the path.")
+    if not any(folder.glob(f"*{WEIGHTS}")):
+        raise ModelUnsupported(f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it.")
+    return folder
+
+
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
+    if not tokenizer.is_fast:
+        raise ModelUnsupported("its tokenizer has no fast version (tokenizer.json), which tells where each token stands in the text.")
+    return tokenizer
+
+
+def read_config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnsupported(f"its architecture is not one that transformers knows: {error}") from error
+
+
+def context_length(config: Any) -> int | None:
+    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+
+def can_pack(config: Any) -> bool:
+    return config.model_type in PACKS
+
+
+def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
+    """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
+    from transformers import AutoModelForCausalLM
+
+    frozen = spec.method.type is not MethodType.FULL
+    dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
+    model.config.use_cache = False
+    return model.to(device)
+
+
+def keeps_logits(model: Any) -> bool:
+    """Whether its forward takes `logits_to_keep`: then logits are made only where a label is."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "logits_to_keep" in inspect.signature(base.forward).parameters

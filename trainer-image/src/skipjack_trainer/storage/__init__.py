@@ -1,0 +1,25 @@
+"""Where models and data come from and results go to: one file a scheme, behind one interface."""
+
+from __future__ import annotations
+
+from ..errors import ConfigurationInvalid
+from . import configmap, hf, https, pvc
+from .base import Access, Entry, Located, Opener, Store
+
+SCHEMES: dict[str, Opener] = {
+    "configmap": configmap.open_uri,
+    "hf": hf.open_uri,
+    "https": https.open_uri,
+    "pvc": pvc.open_uri,
+}
+
+
+def open_store(uri: str, access: Access) -> Located:
+    """The store of `uri` and the path in it. Raises TrainerError."""
+    scheme = uri.partition("://")[0]
+    if scheme not in SCHEMES:
+        raise ConfigurationInvalid(f"{uri}: no storage is called {scheme}://; there are {', '.join(f'{s}://' for s in SCHEMES)}.")
+    return SCHEMES[scheme](uri, access)
+
+
+__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "open_store"]

@@ -1,0 +1,84 @@
+"""The interface of every storage scheme, and what a pod has to reach them with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
+
+from ..errors import AccessDenied, ConfigurationInvalid
+
+
+class Entry(NamedTuple):
+    """A file in a store: its path from the store's root, and its size in bytes."""
+
+    path: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """What every scheme can do. Paths are relative, with '/'. Those that can't be written to refuse `put` and `delete`."""
+
+    def list(self, prefix: str = "") -> list[Entry]: ...
+
+    def get(self, path: str, into: Path) -> Path:
+        """Brings one file into the folder `into`; the place it has there."""
+        ...
+
+    def put(self, local: Path, path: str) -> None:
+        """Stores one file whole or not at all."""
+        ...
+
+    def exists(self, path: str) -> bool: ...
+
+    def delete(self, path: str) -> None:
+        """Removes a file, or everything below a prefix. What is not there is fine."""
+        ...
+
+    def local(self, path: str) -> Path | None:
+        """The place of `path` where it is on this machine already, so that nothing need be copied."""
+        ...
+
+
+class Located(NamedTuple):
+    store: Store
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What this pod has: mounts, scratch space, and the Secrets that open sources."""
+
+    claims: Path = Path(CLAIMS_PATH)
+    configmaps: Path = Path(CONFIGMAPS_PATH)
+    credentials: Path = Path(CREDENTIALS_PATH)
+    scratch: Path = Path(SCRATCH_PATH)
+    secrets: dict[str, str] = field(default_factory=dict)
+    """URI prefix → name of the Secret."""
+
+    def token(self, uri: str) -> str | None:
+        """The token for `uri`: that of the longest prefix. Raises AccessDenied when its Secret lacks one."""
+        prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
+        if not prefixes:
+            return None
+        secret = self.secrets[max(prefixes, key=len)]
+        place = self.credentials / secret / "token"
+        if not place.is_file():
+            raise AccessDenied(f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it.")
+        return place.read_text().strip()
+
+
+Opener = Callable[[str, Access], Located]
+
+
+class ReadOnly:
+    """Refuses what a source can't do."""
+
+    def put(self, local: Path, path: str) -> None:
+        raise ConfigurationInvalid(f"{path}: this storage can only be read; name a pvc:// output.")
+
+    def delete(self, path: str) -> None:
+        raise ConfigurationInvalid(f"{path}: this storage can only be read.")

@@ -1,0 +1,33 @@
+"""Next-token loss of causal models, for chats and documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from ..model import keeps_logits
+from .base import MicroBatch
+
+CHUNK = 1024
+"""Rows of logits that are in fp32 at a time: bounds memory at 4·CHUNK·vocabulary bytes."""
+
+
+def loss(model: Any, batch: MicroBatch) -> tuple[torch.Tensor, float]:
+    """Sum of weighted cross-entropies in nats, and the sum of the weights."""
+    columns = batch.weights.any(dim=0).nonzero().squeeze(1)
+    places = {"position_ids": batch.position_ids} if batch.position_ids is not None else {"attention_mask": batch.attention_mask}
+    before = columns - 1
+    if keeps_logits(model):
+        logits = model(batch.input_ids, **places, use_cache=False, logits_to_keep=before).logits
+    else:
+        logits = model(batch.input_ids, **places, use_cache=False).logits[:, before]
+    weights = batch.weights[:, columns].flatten()
+    labels = batch.input_ids[:, columns].flatten()
+    rows = logits.flatten(0, 1)
+    total = torch.zeros((), dtype=torch.float32, device=rows.device)
+    for start in range(0, len(labels), CHUNK):
+        part = slice(start, start + CHUNK)
+        total = total + (cross_entropy(rows[part].float(), labels[part], reduction="none") * weights[part]).sum()
+    return total, float(weights.sum())
