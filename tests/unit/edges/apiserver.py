@@ -1,4 +1,4 @@
-"""A small API server over real HTTP, in memory, that can be told to fail: for what a real one does only on a bad day."""
+"""A small API server over real HTTP, in memory, that can be told to fail as a real one does on a bad day."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def test_a_leader_that_dies_is_followed(server: APIServer, kube: Kube, oth
     await first.acquire()
     await second.acquire()
     assert holder(server) == second.identity
-    with pytest.raises(LeadershipLost, match=second.identity):
+    with pytest.raises(LeadershipLost):
         await first.keep()
     assert not first.is_leading
 
@@ -125,9 +125,9 @@ async def test_two_that_start_together_do_not_both_lead(server: APIServer, kube:
 
 async def test_the_leaders_pod_alone_has_the_label(server: APIServer, kube: Kube, other: Kube) -> None:
     slow = Timing(duration=3600, renew_deadline=1800, retry=0.01)
-    # A container that was killed left its label behind.
-    pods = [server.add(PODS, "ns", name, metadata={"labels": {LEADER_LABEL: "true", "app": "x"}}) for name in "ab"]
-    del pods
+    for name in "ab":
+        # A container that was killed left its label behind.
+        server.add(PODS, "ns", name, metadata={"labels": {LEADER_LABEL: "true", "app": "x"}})
     first, second = leader(kube, "a", slow), leader(other, "b", slow)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())

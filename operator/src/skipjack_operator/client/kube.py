@@ -24,6 +24,11 @@ Object = dict[str, Any]
 Objects = list[Object]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
+MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+MANAGER = "skipjack"
+"""Who we are in managedFields."""
+
 PAGE_SIZE = 500
 LIST_ATTEMPTS = 3
 
@@ -90,14 +95,18 @@ class Kube:
         path = kind.path(namespace, name)
         return await self._ask("patch", kind, "PATCH", path, body=change, content_type=MERGE, repeatable=True)
 
-    async def patch_status(self, kind: Kind, namespace: str | None, name: str, change: Mapping[str, Any]) -> Object:
+    async def patch_status(
+        self, kind: Kind, namespace: str | None, name: str, change: Mapping[str, Any], manager: str = MANAGER
+    ) -> Object:
         """Merge patch of the status; `change` holds `status` (and what it depends on in `metadata`)."""
-        path = kind.path(namespace, name, "status")
+        path = f"{kind.path(namespace, name, 'status')}?fieldManager={manager}"
         return await self._ask("patch", kind, "PATCH", path, body=change, content_type=MERGE, repeatable=True)
 
-    async def json_patch_status(self, kind: Kind, namespace: str | None, name: str, steps: Objects) -> Object:
+    async def json_patch_status(
+        self, kind: Kind, namespace: str | None, name: str, steps: Objects, manager: str = MANAGER
+    ) -> Object:
         """JSON patch (RFC 6902) of the status. A `test` step that fails raises Invalid, and nothing is changed."""
-        path = kind.path(namespace, name, "status")
+        path = f"{kind.path(namespace, name, 'status')}?fieldManager={manager}"
         return await self._ask("patch", kind, "PATCH", path, body=steps, content_type=JSON_PATCH, repeatable=True)
 
     async def ping(self) -> None:
@@ -176,10 +185,6 @@ class Kube:
         finally:
             metrics.KUBE_REQUESTS_TOTAL.labels(verb, resource, code).inc()
             metrics.KUBE_REQUEST_DURATION_SECONDS.labels(verb, resource).observe(time.monotonic() - began)
-
-
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 
 
 class Unreached(Unavailable):

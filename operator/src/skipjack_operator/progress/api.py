@@ -86,13 +86,18 @@ class ProgressAPI:
             raise Refused(403, f"attempt: the pod belongs to attempt {reporter.attempt}, not {sample.attempt}")
         shown = await self._shown_before(reporter)
         news = self._store.put(reporter, sample, datetime.now(UTC), shown)
-        if sample.resolved is not None or sample.facts is not None:
-            await self._write_data(reporter, sample)
-        if news in (News.MILESTONE, News.RESUMED):
-            self._writer.at_once(reporter.uid)
-        elif news is News.ROUTINE:
-            self._writer.soon(reporter.uid)
+        try:
+            if sample.resolved is not None or sample.facts is not None:
+                await self._write_data(reporter, sample)
+        finally:
+            self._schedule(reporter.uid, news)
         return Answer(stop="Finish" if self._store.is_stopping(reporter.uid) else None)
+
+    def _schedule(self, uid: str, news: News) -> None:
+        if news in (News.MILESTONE, News.RESUMED):
+            self._writer.at_once(uid)
+        elif news is News.ROUTINE:
+            self._writer.soon(uid)
 
     async def _shown_before(self, reporter: Reporter) -> ProgressStatus | None:
         """What was told of the job before this process knew it. Raises Refused for one that is over."""

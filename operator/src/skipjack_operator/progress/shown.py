@@ -8,6 +8,9 @@ from datetime import datetime
 from skipjack.api.v1alpha1.status import ProgressStatus
 from skipjack.protocol import Sample
 
+HUGE = 1e9
+"""From here on figures are told by their exponent: a run that diverges must not fill the column."""
+
 RESUMING = "Resuming"
 """The phase of a new pod until it is where the pod before it had come to."""
 
@@ -24,11 +27,11 @@ def advance(before: ProgressStatus | None, sample: Sample, at: datetime) -> Prog
         step=step,
         steps=steps,
         percent=percent(step, steps),
-        epoch=f"{sample.epoch:.2f}",
+        epoch=f"{sample.epoch:.2f}" if sample.epoch < HUGE else f"{sample.epoch:.3g}",
         loss=number(sample.loss),
         heldout_loss=number(sample.heldout_loss) or (before.heldout_loss if before else None),
         learning_rate=None if sample.learning_rate is None else f"{sample.learning_rate:.3g}",
-        tokens_per_second=None if sample.tokens_per_second is None else f"{sample.tokens_per_second:.0f}",
+        tokens_per_second=None if sample.tokens_per_second is None else _whole(sample.tokens_per_second),
         eta=eta,
         checkpoint_step=before.checkpoint_step if before and sample.checkpoint_step is None else sample.checkpoint_step,
         phase=RESUMING if sample.step < reached else sample.phase,
@@ -48,12 +51,18 @@ def number(value: float | None) -> str | None:
     """A loss with four decimals; what isn't finite is told as it is."""
     if value is None:
         return None
-    return f"{value:.4f}" if math.isfinite(value) else {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(value)]
+    if not math.isfinite(value):
+        return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(value)]
+    return f"{value:.4f}" if abs(value) < HUGE else f"{value:.5g}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}" if abs(value) < HUGE else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str | None:
     """Hours, minutes and seconds, as kubectl prints an age ("3m20s"); None for what is no time."""
-    if not math.isfinite(seconds) or seconds < 0:
+    if not 0 <= seconds < HUGE:
         return None
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

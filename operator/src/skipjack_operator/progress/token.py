@@ -29,7 +29,7 @@ REVIEWS_AT_ONCE = 4
 
 
 class TokenRefused(Exception):
-    """The post is not believed. `status` is 401 when the token is no good, 403 when its bearer may not tell progress."""
+    """The post is not believed. `status`: 401 when the token is no good, 403 when its bearer may not tell progress."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

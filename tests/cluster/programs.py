@@ -1,0 +1,47 @@
+"""The cluster's programs, built from Go modules once for each state of their go.mod."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .steps import CACHE, ROOT, Failed, key, sh, step
+
+VERSION = "v1.36.3"
+STAMP = f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
+MODULES = ("kubernetes", "containers", "storage", "tools")
+DEBIAN = {"runc": "runc", "iptables": "iptables", "ip": "iproute2", "mmdebstrap": "mmdebstrap", "openssl": "openssl", "nsenter": "util-linux"}
+
+
+def build(module: str) -> Path:
+    """The folder with the programs of tests/cluster/go/`module`."""
+    source = ROOT / "tests/cluster/go" / module
+    folder = CACHE / "programs" / f"{module}-{key(source)}"
+    done = folder / ".done"
+    if done.is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {"GOBIN": str(folder), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+    with step(f"building {module} from its Go modules"):
+        if (source / "main.go").is_file():
+            sh("go", "build", "-trimpath", "-ldflags", STAMP, "-o", folder / module, ".", cwd=source, env=environment)
+            for component in COMPONENTS:
+                (folder / component).unlink(missing_ok=True)
+                (folder / component).symlink_to(module)
+        sh("go", "install", "-trimpath", "-ldflags", STAMP, "tool", cwd=source, env=environment)
+    done.touch()
+    return folder
+
+
+def need_debian_packages() -> None:
+    """Installs what is missing. Raises Failed where that can't be done."""
+    paths = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
+    missing = [package for program, package in DEBIAN.items() if not any((Path(p) / program).is_file() for p in paths if p)]
+    if not missing:
+        return
+    if not Path("/usr/bin/apt-get").is_file():
+        raise Failed(f"install {', '.join(missing)} first")
+    with step(f"installing {', '.join(missing)}"):
+        sh("apt-get", "update", "-qq")
+        sh("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env={"DEBIAN_FRONTEND": "noninteractive"})

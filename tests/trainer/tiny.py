@@ -1,0 +1,102 @@
+"""Tiny random models, and pods to train them in: everything a test of the trainer needs, made in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from skipjack.resolve import ResolvedSpec, resolve_spec
+from tests.builders import catalogue, node_type, spec
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gpt2")
+SIZES: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
+    "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+}  # fmt: skip
+
+
+def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
+    """A byte-level BPE with ChatML's special tokens."""
+    words = Tokenizer(BPE())
+    words.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trainer = BpeTrainer(vocab_size=400, special_tokens=["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"], initial_alphabet=ByteLevel.alphabet())
+    words.train_from_iterator(["user assistant system hello world the light is red"], trainer)
+    made = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="<|im_end|>")
+    made.chat_template = template
+    return made
+
+
+def model(family: str = "llama", seed: int = 0) -> Any:
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa").float()
+
+
+def chats(rows: int) -> list[dict[str, Any]]:
+    return [
+        {"messages": [{"role": "user", "content": f"light {n} {'please ' * (n % 5)}"}, {"role": "assistant", "content": f"the light {n % 7} is red"}]}
+        for n in range(rows)
+    ]
+
+
+def resolved(**changes: Any) -> ResolvedSpec:
+    usual: dict[str, Any] = {
+        "model": "pvc://models/base",
+        "dataset": {"train": [{"uri": "configmap://data/train.jsonl"}], "validation": [{"uri": "configmap://data/held.jsonl"}]},
+        "output": {"uri": "pvc://models/out"},
+        "hyperparameters": {"maxSteps": 6, "globalBatchSize": 4, "learningRate": 0.01},
+        "checkpoint": {"everySteps": 2},
+        "compute": {"precision": "FP32", "microBatchTokens": 96},
+    }
+    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(node_type(default=True)))
+
+
+def furnish(root: Path, told: ResolvedSpec, rows: Sequence[dict[str, Any]] | None = None, family: str = "llama") -> Path:
+    """A pod's file system below `root`: model, data, spec."""
+    base = root / "mnt/claims/models/base"
+    if not base.exists():
+        model(family).save_pretrained(base)
+        tokenizer().save_pretrained(base)
+    data = root / "mnt/configmaps/data"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (chats(24) if rows is None else rows)))
+    (data / "held.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chats(6)))
+    place = root / "etc/skipjack/podinfo/resolved-spec"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(told.model_dump_json())
+    (root / "scratch").mkdir(exist_ok=True)
+    return root
+
+
+def start(root: Path, **environment: str) -> subprocess.Popen[str]:
+    """`python -m skipjack_trainer` in the pod at `root`."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    known = os.environ | {"SKIPJACK_ROOT": str(root), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(root / "scratch")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "skipjack_trainer"], env=known | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def last_word(root: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((root / "dev/termination-log").read_text())
+    return told
+
+
+def curve(root: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (root / "mnt/claims/models/out/metrics.jsonl").read_text().splitlines()]

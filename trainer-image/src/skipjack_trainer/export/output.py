@@ -1,0 +1,96 @@
+"""The output folder: whose it is, and storing a result whole, its manifest last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skipjack.api.v1alpha1.finetunejob import IfExists
+from skipjack.protocol import Result
+from skipjack.resolve import ResolvedSpec
+
+from ..engine.checkpoint import digest
+from ..errors import OutputExists
+from ..storage import Access, Store, open_store
+
+MARK = "skipjack.json"
+"""Stored last: a folder without it holds no result."""
+
+OWN_FOLDER = ".skipjack"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where one job's result goes."""
+
+    store: Store
+    path: str
+    spec: ResolvedSpec
+
+    @property
+    def checkpoints(self) -> str:
+        return f"{self.path}/{OWN_FOLDER}/{self.spec.job_uid}/checkpoints"
+
+    def finished(self) -> Result | None:
+        """The result that this very job has stored already. Raises OutputExists when the folder holds anything else."""
+        mark = f"{self.path}/{MARK}"
+        if self.store.exists(mark):
+            told = self._read(mark)
+            if told.get("jobUid") == self.spec.job_uid:
+                return Result.model_validate(told["result"])
+        if self.spec.output.if_exists is IfExists.REPLACE:
+            return None
+        foreign = [entry.path for entry in self._files() if not self._is_ours(entry.path)]
+        if self.store.exists(mark):
+            owner = self._read(mark).get("job", "another job")
+            raise OutputExists(
+                f"{self.spec.output.uri} holds the result of {owner}: choose another output.uri, or say output.ifExists: Replace."
+            )
+        if foreign:
+            raise OutputExists(
+                f"{self.spec.output.uri} is not empty ({', '.join(foreign[:3])}): choose another output.uri, or say output.ifExists: Replace."
+            )
+        return None
+
+    def store_result(self, folder: Path, result: Result) -> Result:
+        """Stores every file of `folder`, then the mark; the result with its address and digest."""
+        mark = f"{self.path}/{MARK}"
+        self.store.delete(mark)
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        for entry in self._files():
+            name = entry.path.removeprefix(f"{self.path}/")
+            if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
+                self.store.delete(entry.path)
+        files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
+        for name in names:
+            self.store.put(folder / name, f"{self.path}/{name}")
+        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
+        mark_file = folder / MARK
+        mark_file.write_text(
+            json.dumps({"job": f"{self.spec.namespace}/{self.spec.job_name}", "jobUid": self.spec.job_uid, "result": told.model_dump(), "files": files})
+        )
+        self.store.put(mark_file, mark)
+        return told
+
+    def _files(self) -> list[Any]:
+        return list(self.store.list(self.path)) if self.store.exists(self.path) else []
+
+    def _is_ours(self, path: str) -> bool:
+        """Checkpoints, and files that an earlier attempt of this job left half stored."""
+        name = path.removeprefix(f"{self.path}/")
+        return name.startswith(f"{OWN_FOLDER}/") or self.store.exists(f"{self.path}/{OWN_FOLDER}/{self.spec.job_uid}")
+
+    def _read(self, path: str) -> dict[str, Any]:
+        place = self.store.local(path)
+        assert place is not None, "outputs are folders so far"
+        told: dict[str, Any] = json.loads(place.read_text())
+        return told
+
+
+def open_output(spec: ResolvedSpec, access: Access) -> Output:
+    store, path = open_store(spec.output.uri, access)
+    return Output(store, path.rstrip("/"), spec)
