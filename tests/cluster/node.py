@@ -136,6 +136,7 @@ state = "{RUN / "containerd"}"
 [plugins.'io.containerd.cri.v1.images'.registry]
   config_path = "{RUN / "certs.d"}"
 [plugins.'io.containerd.cri.v1.runtime']
+  netns_mounts_under_state_dir = true
   restrict_oom_score_adj = true
   tolerate_missing_hugetlb_controller = true
 [plugins.'io.containerd.cri.v1.runtime'.cni]
@@ -184,6 +185,9 @@ def provisioner(kubernetes: Path, storage: Path, pause: str) -> None:
     """local-path-provisioner over one shared folder, so that ReadWriteMany works too."""
     objects: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "local-path-storage"}},
+        # The helper pods that make and delete a volume's folder run as this one; it may do nothing at the API.
+        {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False,
+         "metadata": {"name": "local-path-provisioner-service-account", "namespace": "local-path-storage"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "local-path-config", "namespace": "local-path-storage"}, "data": {
             "config.json": json.dumps({"sharedFileSystemPath": str(RUN / "volumes")}),
             "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n', "teardown": '#!/bin/sh\nset -eu\nrm -rf "$VOL_DIR"\n',
@@ -200,7 +204,7 @@ def provisioner(kubernetes: Path, storage: Path, pause: str) -> None:
     (RUN / "volumes").mkdir(exist_ok=True)
     config = write("provisioner.json", {"sharedFileSystemPath": str(RUN / "volumes")})
     helper = RUN / "helper-pod.yaml"
-    helper.write_text(objects[1]["data"]["helperPod.yaml"])
+    helper.write_text(next(o for o in objects if o["kind"] == "ConfigMap")["data"]["helperPod.yaml"])
     kubectl = (kubernetes / "kubectl", "--kubeconfig", kubeconfig("admin"))
     sh(*kubectl, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
     spawn("local-path-provisioner", *inside(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import aiohttp
@@ -80,6 +82,15 @@ async def test_an_api_server_that_is_away_is_told_by_readiness(server: APIServer
         server.away = False
         now[0] = 60.0
         assert (await ask(port, "/readyz"))[0] == 200
+
+
+async def test_a_blocked_event_loop_is_measured() -> None:
+    measuring = asyncio.create_task(metrics.measure_event_loop_lag(every_seconds=0.01))
+    await asyncio.sleep(0)
+    time.sleep(0.2)
+    while not (metrics.REGISTRY.get_sample_value("skipjack_event_loop_lag_seconds") or 0) > 0.1:
+        await asyncio.sleep(0)
+    measuring.cancel()
 
 
 async def test_metrics_are_prometheus_text_with_the_known_names(kube: Kube) -> None:

@@ -245,6 +245,24 @@ async def test_a_body_that_is_too_large_is_refused(operator: Operator) -> None:
     assert (await operator.post(b" " * (BODY_BYTES_MAX + 1)))[0] == 413
 
 
+async def test_a_body_that_never_ends_is_not_waited_for(server: APIServer, kube: Kube) -> None:
+    a_training(server)
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(3600)
+
+    store = Store()
+    api = ProgressAPI(kube, Reviewer(kube), store, Writer(kube, store), lambda: True, body_seconds=0.05)
+    headers = {"Authorization": "Bearer good"}
+    async with (
+        serve(api.app(), 0, "127.0.0.1") as port,
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{port}{PATH}", data=drip(), headers=headers) as response,
+    ):
+        assert response.status == 408
+
+
 async def test_a_loss_that_is_not_a_number_is_told_as_it_is(server: APIServer, operator: Operator) -> None:
     assert (await operator.post(b'{"attempt":1,"step":4,"steps":40,"epoch":0.1,"loss":NaN}'))[0] == 200
     await until_written(server, loss="NaN")

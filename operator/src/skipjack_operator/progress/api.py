@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 PATH = "/v1/progress"
 BODY_BYTES_MAX = 256 * 1024
+BODY_SECONDS = 10.0
 STEPS_MAX = 2**53
 """Beyond it a number in JSON is no longer exact."""
 
@@ -41,13 +43,20 @@ class ProgressAPI:
     """What the trainers talk to. Followers answer 503: the leader alone may write."""
 
     def __init__(
-        self, kube: Kube, reviewer: Reviewer, store: Store, writer: Writer, is_leading: Callable[[], bool]
+        self,
+        kube: Kube,
+        reviewer: Reviewer,
+        store: Store,
+        writer: Writer,
+        is_leading: Callable[[], bool],
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._kube = kube
         self._reviewer = reviewer
         self._store = store
         self._writer = writer
         self._is_leading = is_leading
+        self._body_seconds = body_seconds
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
@@ -81,7 +90,7 @@ class ProgressAPI:
         if scheme.lower() != "bearer" or not token.strip():
             raise Refused(401, "post with the header Authorization: Bearer TOKEN")
         reporter = await self._reviewer.review(token.strip())
-        sample = parse(await request.read())
+        sample = parse(await self._body(request))
         if sample.attempt != reporter.attempt:
             raise Refused(403, f"attempt: the pod belongs to attempt {reporter.attempt}, not {sample.attempt}")
         shown = await self._shown_before(reporter)
@@ -98,6 +107,13 @@ class ProgressAPI:
             self._writer.at_once(uid)
         elif news is News.ROUTINE:
             self._writer.soon(uid)
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                return await request.read()
+        except TimeoutError as slow:
+            raise Refused(408, f"the body did not arrive within {self._body_seconds:g} s") from slow
 
     async def _shown_before(self, reporter: Reporter) -> ProgressStatus | None:
         """What was told of the job before this process knew it. Raises Refused for one that is over."""

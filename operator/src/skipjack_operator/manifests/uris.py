@@ -1,0 +1,23 @@
+"""What a resolved spec's URIs need mounted."""
+
+from __future__ import annotations
+
+from skipjack.resolve import ResolvedSpec
+
+
+def sources_of(spec: ResolvedSpec) -> list[str]:
+    """Every URI that is read."""
+    return [spec.model.uri, *(source.uri for source in (*spec.dataset.train, *spec.dataset.validation))]
+
+
+def names(uris: list[str], scheme: str) -> list[str]:
+    return sorted({uri.removeprefix(f"{scheme}://").split("/")[0] for uri in uris if uri.startswith(f"{scheme}://")})
+
+
+def claims_of(spec: ResolvedSpec) -> list[str]:
+    """PersistentVolumeClaims that are read or written."""
+    return names([*sources_of(spec), spec.output.uri], "pvc")
+
+
+def configmaps_of(spec: ResolvedSpec) -> list[str]:
+    return names(sources_of(spec), "configmap")

@@ -1,0 +1,55 @@
+"""Builders of examples and of runs that stay in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from skipjack.api.v1alpha1.finetunejob import Task
+from skipjack.protocol import Result
+from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
+from skipjack_trainer.data.example import Example
+from skipjack_trainer.engine.loop import Trainee
+from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.strategy import Single
+from skipjack_trainer.methods import METHODS
+from skipjack_trainer.pod import Pod
+from skipjack_trainer.run import run
+from tests.trainer import tiny
+
+CPU = torch.device("cpu")
+VOCABULARY = 400
+
+
+def example(length: int, seed: int, learnt: float = 0.6) -> Example:
+    """Random tokens, the last `learnt` share of which count."""
+    generator = np.random.default_rng(seed)
+    weights = np.zeros(length, np.float32)
+    weights[max(1, round(length * (1 - learnt))) :] = 1.0
+    return Example(generator.integers(5, VOCABULARY, length).astype(np.int32), weights)
+
+
+def examples(count: int) -> list[Example]:
+    """Of lengths between 5 and 40."""
+    return [example(5 + (7 * n) % 36, n) for n in range(count)]
+
+
+def settled(rows: Sequence[Example], packing: bool = True, **changes: Any) -> ResolvedSpec:
+    """`tiny.resolved`, with nothing left open."""
+    total = sum(len(row) for row in rows)
+    facts = DataFacts(Task.CHAT, len(rows), 0, max(len(row) for row in rows), total, 256, packing)
+    return resolve_data(tiny.resolved(**changes), facts)
+
+
+def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True, **changes: Any) -> Trainee:
+    told = settled(rows, packing, **changes)
+    return Trainee(METHODS[told.method.type](tiny.model(family), told), told, rows, [], Single(), CPU)
+
+
+def run_here(root: Path, attempt: int = 1, stop: Stop | None = None) -> Result:
+    """One attempt in the pod at `root`, in this process."""
+    return run(Pod(attempt, 0, "localhost", None, root), stop or Stop())
