@@ -72,7 +72,7 @@ async def test_only_the_object_of_that_uid_is_deleted(live: Live) -> None:
     with pytest.raises(Conflict):
         await live.kube.delete(CONFIG_MAPS, live.namespace, "a", "of another")
     for _ in range(2):
-        await live.kube.delete(CONFIG_MAPS, live.namespace, "a", made["metadata"]["uid"], "Foreground")
+        await live.kube.delete(CONFIG_MAPS, live.namespace, "a", made["metadata"]["uid"])
     assert await live.kube.get(CONFIG_MAPS, live.namespace, "a") is None
 
 

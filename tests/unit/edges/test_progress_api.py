@@ -232,6 +232,7 @@ async def test_another_attempt_than_the_pods_is_refused(operator: Operator) -> N
             json.dumps(SAMPLE | {"resolved": [{"field": "f" * 300, "value": "1", "origin": "o"}]}).encode(),
             "resolved.0.field",
         ),
+        (json.dumps(SAMPLE | {"resolved": [LONG | {"field": "f", "value": "{"}]}).encode(), "resolved.0.value"),
         (json.dumps(SAMPLE | {"facts": {f"f{i}": i for i in range(33)}}).encode(), "facts"),
     ],
 )
@@ -336,7 +337,7 @@ async def test_the_wish_to_finish_is_told_at_the_first_post_after_a_restart(
     assert await operator.post() == (200, {"stop": "Finish"})
 
 
-RESOLVED = {"resolved": [{"field": "maxLength", "value": "512", "origin": "the data"}], "facts": {"rows": 300}}
+RESOLVED = {"resolved": [{"field": "hyperparameters.maxLength", "value": "512", "origin": "the data"}], "facts": {"rows": 300}}
 
 
 async def test_what_the_data_decided_is_stored_before_the_answer(server: APIServer, operator: Operator) -> None:
@@ -344,10 +345,26 @@ async def test_what_the_data_decided_is_stored_before_the_answer(server: APIServ
     told["resolved"] = [{"field": "model", "value": '"x"', "origin": "spec.model"}]
     assert (await operator.post(RESOLVED, step=0))[0] == 200
     now = server.objects[JOB_PATH]["status"]
-    assert [entry["field"] for entry in now["resolved"]] == ["model", "maxLength"]
+    assert [entry["field"] for entry in now["resolved"]] == ["model", "hyperparameters.maxLength"]
     assert now["facts"] == {"rows": 300}
     assert (await operator.post(RESOLVED, step=0))[0] == 200
     assert len(server.objects[JOB_PATH]["status"]["resolved"]) == 2
+
+
+async def test_a_pod_can_not_choose_where_the_next_attempt_runs(server: APIServer, operator: Operator) -> None:
+    decided = [{"field": "compute.nodes", "value": "1", "origin": "default"}]
+    server.objects[JOB_PATH]["status"]["resolved"] = decided
+    forged = [{"field": f, "value": "9", "origin": "me"} for f in ("compute.nodes", "output.uri", "task")]
+    assert (await operator.post(resolved=forged))[0] == 200
+    assert server.objects[JOB_PATH]["status"]["resolved"] == [*decided, forged[2]]
+
+
+def test_everything_that_the_data_decides_can_be_told() -> None:
+    open_spec = resolve_spec(spec(), "bot", "ns", "u", catalogue())
+    facts = DataFacts(**{field.name: FACTS.get(field.name, 8) for field in dataclasses.fields(DataFacts)})
+    decided = resolve_data(open_spec, facts)
+    before = {value.field: value.value for value in open_spec.told()}
+    assert {v.field for v in decided.told() if before.get(v.field) != v.value} <= DATA_DECIDES
 
 
 async def test_what_the_data_decided_survives_a_conflict(server: APIServer, operator: Operator) -> None:

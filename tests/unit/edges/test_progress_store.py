@@ -136,6 +136,14 @@ def test_the_gauges_of_a_job_go_when_it_ends() -> None:
     store.forget("g")
 
 
+def test_a_deleted_job_is_forgotten_by_its_name() -> None:
+    store = Store()
+    for uid in ("h", "i"):
+        store.put(reporter(uid=uid), sample(7), NOW)
+    store.forget_named("ns", "job-h")
+    assert (store.latest("h"), gauge("step", "h"), gauge("step", "i")) == (None, None, 7)
+
+
 @given(
     st.integers(0, 10**12),
     st.integers(0, 10**12),

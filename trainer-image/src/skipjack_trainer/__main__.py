@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -32,7 +33,8 @@ def main() -> ExitCode:
         if reason is FailureReason.TRAINER_ERROR:
             traceback.print_exc()
         print(f"{reason.value}: {message}", file=sys.stderr, flush=True)
-        leave(pod.termination_path, Result(reason=reason, message=message))
+        if reason is not FailureReason.PEER_LOST or not told(pod.termination_path):
+            leave(pod.termination_path, Result(reason=reason, message=message))
         return ExitCode.of(reason)
     leave(pod.termination_path, result)
     return ExitCode.OK
@@ -44,9 +46,15 @@ def explain(error: Exception) -> tuple[FailureReason, str]:
         return error.reason, str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
         return FailureReason.OUT_OF_MEMORY, f"{error}. Take a larger nodeType, or a smaller maxLength or compute.microBatchTokens."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return FailureReason.NO_SPACE, f"no space is left on {error.filename or 'the device'}: make room, or take a larger claim."
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or os.strerror(errno.ENOSPC) in str(error):
+        place = getattr(error, "filename", None) or "the device"
+        return FailureReason.NO_SPACE, f"no space is left on {place}: make room, or take a larger claim."
     return FailureReason.TRAINER_ERROR, f"{type(error).__name__}: {error}"
+
+
+def told(path: Path) -> bool:
+    """Whether another process of this pod has said why already: what a lost peer did matters more than that it was missed."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def leave(path: Path, result: Result) -> None:

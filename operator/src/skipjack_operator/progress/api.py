@@ -150,6 +150,11 @@ def parse(body: bytes) -> Sample:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "body"
         raise Refused(400, f"{field}: {first['msg']}") from error
+    for index, value in enumerate(sample.resolved or ()):
+        try:
+            json.loads(value.value)
+        except ValueError as error:
+            raise Refused(400, f"resolved.{index}.value: {value.field} is not told as JSON: {error}") from error
     for field in ("attempt", "step", "steps", "checkpoint_step"):
         if (getattr(sample, field) or 0) > STEPS_MAX:
             raise Refused(400, f"{field}: more than {STEPS_MAX}")

@@ -83,6 +83,12 @@ class Store:
         if known is not None:
             metrics.forget_job(known.reporter.namespace, known.reporter.job)
 
+    def forget_named(self, namespace: str, name: str) -> None:
+        """A FineTuneJob of that name was deleted; its uid is not known any more."""
+        gone = [uid for uid, k in self._known.items() if (k.reporter.namespace, k.reporter.job) == (namespace, name)]
+        for uid in gone:
+            self.forget(uid)
+
     def has_ended(self, uid: str) -> bool:
         return uid in self._ended
 

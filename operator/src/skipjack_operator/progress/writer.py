@@ -25,6 +25,19 @@ INTERVAL_SECONDS = 15.0
 MILESTONE_SECONDS = 1.0
 """Milestones wait for each other so long: a trainer that sends nothing else must not flood the API server."""
 WRITES_AT_ONCE = 4
+DATA_DECIDES = frozenset(
+    {
+        "task",
+        "dataset.packing",
+        "hyperparameters.maxLength",
+        "hyperparameters.globalBatchSize",
+        "hyperparameters.maxSteps",
+        "checkpoint.everySteps",
+        "compute.microBatchTokens",
+    }
+)
+"""What `resolve_data` may decide. The next attempt is built from `status.resolved`: a pod must not choose, by posting,
+where its successor runs or writes."""
 DATA_ATTEMPTS = 5
 
 
@@ -174,7 +187,7 @@ def _data(status: Object, sample: Sample) -> dict[str, Any]:
     change: dict[str, Any] = {}
     if sample.resolved is not None:
         fields = {entry["field"]: entry for entry in status.get("resolved") or []}
-        fields |= {value.field: value.model_dump(mode="json") for value in sample.resolved}
+        fields |= {value.field: value.model_dump(mode="json") for value in sample.resolved if value.field in DATA_DECIDES}
         change["resolved"] = list(fields.values())
     if sample.facts is not None:
         change["facts"] = dict(sample.facts)

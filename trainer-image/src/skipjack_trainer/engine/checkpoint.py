@@ -59,6 +59,7 @@ class Checkpoints:
             self.store.put(file, f"{place}/{file.name}")
         self._put_json({"step": state.step, "attempt": self.attempt, "files": files}, f"{place}/{MANIFEST}")
         for old in self.complete()[self.keep :]:
+            self.store.delete(f"{old}/{MANIFEST}")
             self.store.delete(old)
 
     def complete(self) -> list[str]:
@@ -69,10 +70,7 @@ class Checkpoints:
     def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> State | None:
         """Brings back the newest whole checkpoint; None when there is none. A damaged one is told and passed over."""
         for place in self.complete():
-            folder = self.scratch / "restore"
-            manifest = self._json(f"{place}/{MANIFEST}")
-            files = {name: self.store.local(f"{place}/{name}") or self.store.get(f"{place}/{name}", folder) for name in manifest["files"]}
-            damaged = [name for name, file in files.items() if digest(file) != manifest["files"][name]["sha256"]]
+            files, damaged = self._fetch(place)
             if damaged:
                 print(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before", flush=True)
                 continue
@@ -84,6 +82,16 @@ class Checkpoints:
             told = json.loads(files["state.json"].read_text())
             return State(told["step"], told["curve"], told["best"])
         return None
+
+    def _fetch(self, place: str) -> tuple[dict[str, Path], list[str]]:
+        """The files of a checkpoint on this machine, and the names of those that are not as they were written."""
+        try:
+            told = self._json(f"{place}/{MANIFEST}")["files"]
+        except (ValueError, KeyError):
+            return {}, [MANIFEST]
+        there = [name for name in told if self.store.exists(f"{place}/{name}")]
+        files = {name: self.store.local(f"{place}/{name}") or self.store.get(f"{place}/{name}", self.scratch / "restore") for name in there}
+        return files, [name for name in told if name not in files or digest(files[name]) != told[name]["sha256"]]
 
     def clear(self) -> None:
         if self.store.exists(self.prefix):

@@ -83,7 +83,7 @@ def train(run: Trainee, optimizer: torch.optim.Optimizer, checkpoints: Checkpoin
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
-    total = min(steps * batch, round(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
     parameters = [parameter for _, parameter in trained(run.model)]
     curve, best, saved_step = list(state.curve), dict(state.best), state.step or None
     started, first_step = time.monotonic(), state.step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,5 +31,9 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
     except ValueError as error:
         known = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)})
         raise ConfigurationInvalid(f"method.lora.targetModules: {error}. This model's linear layers are {', '.join(known)}.") from error
-    adapted.peft_config["default"].base_model_name_or_path = spec.model.uri.removeprefix("hf://")
+    name, _, revision = spec.model.uri.removeprefix("hf://").partition("@")
+    adapted.peft_config["default"].base_model_name_or_path = name
+    adapted.peft_config["default"].revision = revision or None
+    # Left to itself PEFT asks the hub whether the vocabulary has grown. It never grows here, and the hub may be out of reach.
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted

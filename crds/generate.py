@@ -1,0 +1,42 @@
+"""Writes crds/*.yaml, the chart's copy of them, and docs/reference.md from the pydantic models. `make crds`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "operator/src"))
+
+from skipjack.api.crd import crds, reference  # noqa: E402
+
+WRAPPER = '{{- if .Values.crds.enabled }}\n%s{{- end }}\n'
+KEEP = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    skipjack.dev/from: crds\n"
+
+
+class Dumper(yaml.SafeDumper):
+    """No aliases: a CRD says everything in full."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def files() -> dict[Path, str]:
+    """Path → content of everything that is generated."""
+    written: dict[Path, str] = {ROOT / "docs/reference.md": reference()}
+    for crd in crds():
+        text = yaml.dump(crd, Dumper=Dumper, sort_keys=False, width=120)
+        name = f"{crd['spec']['names']['plural']}.yaml"
+        written[ROOT / "crds" / name] = text
+        escaped = text.replace("{{", "{{ `{{` }}")
+        written[ROOT / "charts/skipjack/templates/crds" / name] = WRAPPER % escaped.replace("metadata:\n", f"metadata:\n{KEEP}", 1)
+    return written
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

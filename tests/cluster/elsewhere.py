@@ -1,0 +1,94 @@
+"""A cluster that somebody else runs: the context of SKIPJACK_CONTEXT, or kind where a Docker engine answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import images
+from .cluster import STATE, Cluster
+from .steps import ROOT, RUN, Failed, key, sh, step
+
+NAME = "skipjack"
+DOCKERFILES = {image: sources[0] for image, sources in images.SOURCES.items()}
+
+
+def chosen() -> bool:
+    """Whether there is a cluster, or a Docker engine that can hold one."""
+    return bool(os.environ.get("SKIPJACK_CONTEXT")) or docker_answers()
+
+
+def docker_answers() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def up() -> Cluster:
+    """The cluster, checked. Raises Failed with what to install or to set."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    context = os.environ.get("SKIPJACK_CONTEXT")
+    cluster = existing(context) if context else kind()
+    sh(cluster.kubectl, "--kubeconfig", cluster.kubeconfig, "get", "--raw", "/readyz")
+    cluster.save()
+    return cluster
+
+
+def existing(context: str) -> Cluster:
+    """The named context of the person's own kubeconfig; the images must be where its nodes can pull them."""
+    kubectl = need("kubectl")
+    kubeconfig = private(sh(kubectl, "config", "view", "--raw", "--flatten", "--minify", f"--context={context}"))
+    return Cluster(
+        kubeconfig=str(kubeconfig),
+        kubectl=kubectl,
+        helm=need("helm"),
+        operator_image=setting("SKIPJACK_OPERATOR_IMAGE"),
+        trainer_image=setting("SKIPJACK_TRAINER_IMAGE"),
+        hub_endpoint=os.environ.get("SKIPJACK_HUB_ENDPOINT", ""),
+        audit_log="",
+    )
+
+
+def kind() -> Cluster:
+    """A kind cluster with the images of this tree."""
+    program, kubectl, helm = need("kind"), need("kubectl"), need("helm")
+    if NAME not in sh(program, "get", "clusters").split():
+        with step("creating the kind cluster"):
+            sh(program, "create", "cluster", "--config", ROOT / "kind-config.yaml")
+    names = {image: f"skipjack/{image}:{key(*(ROOT / s for s in images.SOURCES[image]))}" for image in DOCKERFILES}
+    for image, name in names.items():
+        with step(f"the {image} image, built and loaded"):
+            sh("docker", "build", "--tag", name, "--file", ROOT / DOCKERFILES[image], ROOT, log=f"image-{image}")
+            sh(program, "load", "docker-image", name, "--name", NAME)
+    kubeconfig = private(sh(program, "get", "kubeconfig", "--name", NAME))
+    return Cluster(str(kubeconfig), kubectl, helm, names["operator"], names["trainer"], hub_endpoint="", audit_log="")
+
+
+def down() -> None:
+    """Deletes the kind cluster; a cluster of the person's own is left as it is."""
+    if not os.environ.get("SKIPJACK_CONTEXT"):
+        sh(need("kind"), "delete", "cluster", "--name", NAME)
+    STATE.unlink(missing_ok=True)
+
+
+def need(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise Failed(f"install {program} first: it is not in PATH")
+    return found
+
+
+def setting(name: str) -> str:
+    value = os.environ.get(name, "")
+    if ":" not in value.rpartition("/")[2]:
+        raise Failed(f"set {name} to an image, as repository:tag, that the cluster's nodes can pull; found {value!r}")
+    return value
+
+
+def private(kubeconfig: str) -> Path:
+    place = RUN / "elsewhere.kubeconfig"
+    place.touch(mode=0o600)
+    place.write_text(kubeconfig)
+    return place
