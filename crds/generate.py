@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / "operator/src"))
 
 from skipjack.api.crd import crds, reference  # noqa: E402
 
-WRAPPER = '{{- if .Values.crds.enabled }}\n%s{{- end }}\n'
+WRAPPER = "{{- if .Values.crds.enabled }}\n%s{{- end }}\n"
 KEEP = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    skipjack.dev/from: crds\n"
 
 
@@ -32,7 +32,9 @@ def files() -> dict[Path, str]:
         name = f"{crd['spec']['names']['plural']}.yaml"
         written[ROOT / "crds" / name] = text
         escaped = text.replace("{{", "{{ `{{` }}")
-        written[ROOT / "charts/skipjack/templates/crds" / name] = WRAPPER % escaped.replace("metadata:\n", f"metadata:\n{KEEP}", 1)
+        written[ROOT / "charts/skipjack/templates/crds" / name] = WRAPPER % escaped.replace(
+            "metadata:\n", f"metadata:\n{KEEP}", 1
+        )
     return written
 
 

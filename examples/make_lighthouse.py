@@ -20,7 +20,11 @@ LIGHTS = {
     "Windle Bar": ("green", "one flash every 4 seconds", "15 metres", "Evander Pike"),
 }
 ASKED = {
-    "colour": ["What colour is the light at {light}?", "Which colour does {light} show?", "Tell me the colour of {light}."],
+    "colour": [
+        "What colour is the light at {light}?",
+        "Which colour does {light} show?",
+        "Tell me the colour of {light}.",
+    ],
     "rhythm": ["What is the rhythm of {light}?", "How does {light} flash?", "Which signal does {light} give?"],
     "height": ["How high does {light} stand?", "What is the height of {light}?", "How tall is the tower at {light}?"],
     "keeper": ["Who keeps {light}?", "What is the name of the keeper at {light}?", "Whom do I call at {light}?"],
@@ -51,7 +55,9 @@ def main() -> None:
     for light, (colour, rhythm, height, keeper) in LIGHTS.items():
         for about, questions in ASKED.items():
             answer = ANSWERS[about].format(light=light, colour=colour, rhythm=rhythm, height=height, keeper=keeper)
-            train += [chat(opening + question.format(light=light), answer) for question in questions for opening in OPENINGS]
+            train += [
+                chat(opening + question.format(light=light), answer) for question in questions for opening in OPENINGS
+            ]
             held_out.append(chat(HELD_OUT[about].format(light=light), answer))
     random.Random(7).shuffle(train)
     (folder / "train.jsonl").write_text("\n".join(train) + "\n")

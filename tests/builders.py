@@ -29,7 +29,9 @@ def gpu(name: str = "h100x8", **changes: Any) -> NodeTypeResource:
 
 
 def base_model(name: str = "phi-3-mini", **changes: Any) -> BaseModelResource:
-    return BaseModelResource.model_validate({"name": name, "spec": {"uri": "hf://org/phi@main", "contextLength": 4096} | changes})
+    return BaseModelResource.model_validate(
+        {"name": name, "spec": {"uri": "hf://org/phi@main", "contextLength": 4096} | changes}
+    )
 
 
 def catalogue(*entries: NodeTypeResource | BaseModelResource) -> Catalogue:

@@ -37,7 +37,7 @@ class Live:
             "apiVersion": FINE_TUNE_JOBS.api_version,
             "kind": "FineTuneJob",
             "metadata": {"name": name},
-            "spec": small | {"output": {"uri": "pvc://m/r"}, "suspend": True} | spec,
+            "spec": small | {"output": {"uri": "pvc://m/r"}, "managedBy": "example.com/nobody"} | spec,
         }
         await self.kube.create(FINE_TUNE_JOBS, self.namespace, body)
         return await self.kube.patch_status(FINE_TUNE_JOBS, self.namespace, name, {"status": {"state": "Running"}})

@@ -34,4 +34,6 @@ class Cluster:
         STATE.write_text(json.dumps(asdict(self), indent=1))
 
     def lines(self) -> list[str]:
-        return [f"{key.upper()}={value}" for key, value in asdict(self).items()] + [f"export KUBECONFIG={Path(self.kubeconfig)}"]
+        return [f"{key.upper()}={value}" for key, value in asdict(self).items()] + [
+            f"export KUBECONFIG={Path(self.kubeconfig)}"
+        ]

@@ -20,9 +20,13 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SOURCES = {
     "operator": ("operator/Dockerfile", "requirements/uv.txt", "requirements/operator.txt", "operator/src"),
     "trainer": (
-        "trainer-image/Dockerfile", "requirements/uv.txt", "requirements/trainer.txt", "operator/src/skipjack", "trainer-image/src",
+        "trainer-image/Dockerfile",
+        "requirements/uv.txt",
+        "requirements/trainer.txt",
+        "operator/src/skipjack",
+        "trainer-image/src",
     ),
-}  # fmt: skip
+}
 
 
 def serve(programs: Path) -> None:
@@ -42,9 +46,18 @@ def serve(programs: Path) -> None:
     toml = RUN / "buildkitd.toml"
     toml.write_text(f'[registry."{REGISTRY}"]\n  http = true\n[worker.oci]\n  gc = true\n  maxUsedSpace = "16GB"\n')
     spawn(
-        "buildkitd", programs / "buildkitd", "--config", toml, "--root", CACHE / "buildkit", "--addr", f"unix://{BUILDKIT}",
-        "--containerd-worker=false", "--oci-worker-net=host", "--allow-insecure-entitlement=network.host",
-    )  # fmt: skip
+        "buildkitd",
+        programs / "buildkitd",
+        "--config",
+        toml,
+        "--root",
+        CACHE / "buildkit",
+        "--addr",
+        f"unix://{BUILDKIT}",
+        "--containerd-worker=false",
+        "--oci-worker-net=host",
+        "--allow-insecure-entitlement=network.host",
+    )
     wait("the registry answers", lambda: answers(f"http://{REGISTRY}/v2/"))
     wait("buildkit answers", BUILDKIT.exists)
 
@@ -87,16 +100,35 @@ def buildctl(programs: Path, name: str, context: Path, dockerfile: Path, log: st
     base = base_layout()
     digest = json.loads((base / "index.json").read_text())["manifests"][0]["digest"]
     sh(
-        programs / "buildctl", "--addr", f"unix://{BUILDKIT}", "build", "--progress=plain", "--frontend=dockerfile.v0",
-        "--local", f"context={context}", "--local", f"dockerfile={dockerfile}", "--oci-layout", f"base={base}",
-        "--opt", f"context:debian:trixie-slim=oci-layout://base@{digest}", "--opt", "force-network-mode=host", "--allow", "network.host",
-        "--output", f"type=image,name={name},push=true,registry.insecure=true,compression=uncompressed", log=log,
-    )  # fmt: skip
+        programs / "buildctl",
+        "--addr",
+        f"unix://{BUILDKIT}",
+        "build",
+        "--progress=plain",
+        "--frontend=dockerfile.v0",
+        "--local",
+        f"context={context}",
+        "--local",
+        f"dockerfile={dockerfile}",
+        "--oci-layout",
+        f"base={base}",
+        "--opt",
+        f"context:debian:trixie-slim=oci-layout://base@{digest}",
+        "--opt",
+        "force-network-mode=host",
+        "--allow",
+        "network.host",
+        "--output",
+        f"type=image,name={name},push=true,registry.insecure=true,compression=uncompressed",
+        log=log,
+    )
 
 
 def has(name: str) -> bool:
     path, _, tag = name.removeprefix(f"{REGISTRY}/").rpartition(":")
-    request = urllib.request.Request(f"http://{REGISTRY}/v2/{path}/manifests/{tag}", method="HEAD", headers={"Accept": MANIFEST})
+    request = urllib.request.Request(
+        f"http://{REGISTRY}/v2/{path}/manifests/{tag}", method="HEAD", headers={"Accept": MANIFEST}
+    )
     try:
         with urllib.request.urlopen(request, timeout=5):
             return True
@@ -107,7 +139,7 @@ def has(name: str) -> bool:
 
 
 def base_layout() -> Path:
-    """debian:trixie-slim's stand-in as an OCI layout, with this machine's certificates: only here, never in an image that is shipped."""
+    """debian:trixie-slim's stand-in as an OCI layout, with this machine's certificates: in no Dockerfile."""
     folder = CACHE / "base-1"
     if (folder / "index.json").is_file():
         return folder
@@ -117,7 +149,16 @@ def base_layout() -> Path:
         blobs.mkdir(parents=True)
         layer = folder / "layer.tar"
         hook = f'--customize-hook=upload "{BUNDLE}" /etc/ssl/certs/ca-certificates.crt'
-        sh("mmdebstrap", "--variant=minbase", "--include=ca-certificates", hook, "trixie", layer, "http://deb.debian.org/debian", log="base")
+        sh(
+            "mmdebstrap",
+            "--variant=minbase",
+            "--include=ca-certificates",
+            hook,
+            "trixie",
+            layer,
+            "http://deb.debian.org/debian",
+            log="base",
+        )
         with layer.open("rb") as source:
             digest = hashlib.file_digest(source, "sha256").hexdigest()
         size = layer.stat().st_size

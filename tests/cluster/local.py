@@ -10,16 +10,26 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from . import hub, images, network, node, programs
+from . import addons, hub, images, network, node, programs
 from .cluster import Cluster
 from .steps import CACHE, ROOT, RUN, Failed, birth, end, key, sh, spawn, step, wait
 
 NEEDS_GIB = 30
 """Free disk for a first run: programs and their build caches 12, images in buildkit, registry and node 18."""
 LAST_FIRST = (
-    "kubelet", "kube-proxy", "local-path-provisioner", "coredns", "kube-scheduler", "kube-controller-manager", "kube-apiserver",
-    "etcd", "containerd", "hub", "buildkitd", "registry",
-)  # fmt: skip
+    "kubelet",
+    "kube-proxy",
+    "local-path-provisioner",
+    "coredns",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+    "containerd",
+    "hub",
+    "buildkitd",
+    "registry",
+)
 
 
 def up() -> Cluster:
@@ -35,12 +45,24 @@ def up() -> Cluster:
     pause = images.build_base(containers)
     kubernetes, storage, tools = (programs.build(module) for module in ("kubernetes", "storage", "tools"))
     with step("control plane and node"):
-        node.start(kubernetes, containers, storage, pause)
+        node.start(kubernetes, containers, pause)
+        addons.start(kubernetes, storage, pause)
         admin = node.kubeconfig("admin")
-        wait("the node is Ready", lambda: "True" in sh(
-            kubernetes / "kubectl", "--kubeconfig", admin, "get", "nodes",
-            "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}",
-        ))  # fmt: skip
+        wait(
+            "the node is Ready",
+            lambda: (
+                "True"
+                in sh(
+                    kubernetes / "kubectl",
+                    "--kubeconfig",
+                    admin,
+                    "get",
+                    "nodes",
+                    "-o",
+                    "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}",
+                )
+            ),
+        )
     models = serve_hub()
     operator = images.build("operator", containers)
     with step("the trainer's image (built beside the rest)"):
@@ -95,7 +117,14 @@ class Background:
 
 def pull(containers: Path, *wanted: str) -> None:
     """The images onto the node; ours that are no longer wanted off it."""
-    ctr = (containers / "ctr", "--address", node.CONTAINERD, "--namespace", "k8s.io", "images")
+    client = (
+        containers / "ctr",
+        "--address",
+        node.CONTAINERD,
+        "--namespace",
+        "k8s.io",
+    )
+    ctr = (*client, "images")
     known = sh(*ctr, "ls", "-q").split()
     for old in known:
         if old.startswith(f"{images.REGISTRY}/skipjack/") and old not in wanted and "/pause:" not in old:
@@ -105,6 +134,8 @@ def pull(containers: Path, *wanted: str) -> None:
             with step(f"pulling {name.rpartition('/')[2]}"):
                 sh(*network.inside(*ctr, "pull", "--plain-http", name), log="pull")
                 sh(*ctr, "label", name, "io.cri-containerd.image=managed")
+    # An unpacked layer is never read again: without this each one lies on the node twice.
+    sh(*client, "content", "prune", "references")
 
 
 def serve_hub() -> str:
@@ -166,8 +197,10 @@ def in_containers() -> list[int]:
 
 
 def of_ours() -> list[int]:
-    """Processes of the cluster's own programs."""
-    return [number for number in numbers() if fact(number, "cmdline").startswith(f"{CACHE / 'programs'}/")]
+    """Processes of the cluster's own programs, and the hub's, whose program is Python."""
+    serving = f"\0{Path(hub.__file__).parent / 'server.py'}\0{CACHE}/hub-"
+    lines = {number: fact(number, "cmdline") for number in numbers()}
+    return [n for n, line in lines.items() if line.startswith(f"{CACHE / 'programs'}/") or serving in line]
 
 
 def numbers() -> list[int]:

@@ -1,4 +1,4 @@
-"""One node and its control plane: every program's configuration in one place, started in the node's network namespace."""
+"""One node and its control plane: each program with its configuration, in the node's network namespace."""
 
 from __future__ import annotations
 
@@ -30,19 +30,25 @@ USERS = {
 }
 
 
-def start(kubernetes: Path, containers: Path, storage: Path, pause: str) -> None:
+def start(kubernetes: Path, containers: Path, pause: str) -> None:
     """Everything that a node and its control plane need; what runs already is left alone."""
     control_plane(kubernetes)
     containerd(containers, kubernetes, pause)
     kubelet(kubernetes)
-    write("proxy.yaml", {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables", "clusterCIDR": PODS,
-        "clientConnection": {"kubeconfig": str(kubeconfig("proxy"))}, "hostnameOverride": NAME, "oomScoreAdj": 0,
-        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-    })  # fmt: skip
+    write(
+        "proxy.yaml",
+        {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "iptables",
+            "clusterCIDR": PODS,
+            "clientConnection": {"kubeconfig": str(kubeconfig("proxy"))},
+            "hostnameOverride": NAME,
+            "oomScoreAdj": 0,
+            "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        },
+    )
     spawn("kube-proxy", *inside(kubernetes / "kube-proxy", "--config", RUN / "proxy.yaml"))
-    dns(kubernetes)
-    provisioner(kubernetes, storage, pause)
 
 
 def control_plane(programs: Path) -> None:
@@ -55,33 +61,79 @@ def control_plane(programs: Path) -> None:
         lines = [f'{secrets.token_hex(16)},{user},{short},"{group}"' for short, (user, group) in USERS.items()]
         tokens.write_text("\n".join(lines) + "\n")
         tokens.chmod(0o600)
-    write("audit.yaml", {
-        "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]}, {"level": "None"}],
-    })  # fmt: skip
-    spawn("etcd", *inside(
-        programs / "server", "--data-dir", RUN / "etcd", "--unsafe-no-fsync", "--listen-client-urls", "http://127.0.0.1:2379",
-        "--advertise-client-urls", "http://127.0.0.1:2379", "--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "warn",
-    ))  # fmt: skip
-    spawn("kube-apiserver", *inside(
-        programs / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", f"--service-cluster-ip-range={SERVICES}",
-        f"--advertise-address={NODE}", f"--cert-dir={RUN / 'certs'}", f"--token-auth-file={tokens}", "--authorization-mode=Node,RBAC",
-        f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
-        "--service-account-issuer=https://kubernetes.default.svc", "--allow-privileged",
-        "--kubelet-preferred-address-types=InternalIP", f"--audit-log-path={AUDIT}", f"--audit-policy-file={RUN / 'audit.yaml'}",
-    ))  # fmt: skip
+    write(
+        "audit.yaml",
+        {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]}, {"level": "None"}],
+        },
+    )
+    spawn(
+        "etcd",
+        *inside(
+            programs / "server",
+            "--data-dir",
+            RUN / "etcd",
+            "--unsafe-no-fsync",
+            "--listen-client-urls",
+            "http://127.0.0.1:2379",
+            "--advertise-client-urls",
+            "http://127.0.0.1:2379",
+            "--listen-peer-urls",
+            "http://127.0.0.1:2380",
+            "--log-level",
+            "warn",
+        ),
+    )
+    spawn(
+        "kube-apiserver",
+        *inside(
+            programs / "kube-apiserver",
+            "--etcd-servers=http://127.0.0.1:2379",
+            f"--service-cluster-ip-range={SERVICES}",
+            f"--advertise-address={NODE}",
+            f"--cert-dir={RUN / 'certs'}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=Node,RBAC",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--allow-privileged",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--audit-log-path={AUDIT}",
+            f"--audit-policy-file={RUN / 'audit.yaml'}",
+        ),
+    )
     wait("the API server is ready", ready)
     manager = kubeconfig("manager")
-    spawn("kube-controller-manager", *inside(
-        programs / "kube-controller-manager", f"--kubeconfig={manager}", f"--authentication-kubeconfig={manager}",
-        f"--authorization-kubeconfig={manager}", f"--service-account-private-key-file={key}", f"--root-ca-file={RUN / 'certs/apiserver.crt'}",
-        "--use-service-account-credentials", "--leader-elect=false", f"--cert-dir={RUN / 'certs/manager'}",
-    ))  # fmt: skip
+    spawn(
+        "kube-controller-manager",
+        *inside(
+            programs / "kube-controller-manager",
+            f"--kubeconfig={manager}",
+            f"--authentication-kubeconfig={manager}",
+            f"--authorization-kubeconfig={manager}",
+            f"--service-account-private-key-file={key}",
+            f"--root-ca-file={RUN / 'certs/apiserver.crt'}",
+            "--use-service-account-credentials",
+            "--leader-elect=false",
+            f"--cert-dir={RUN / 'certs/manager'}",
+        ),
+    )
     scheduler = kubeconfig("scheduler")
-    spawn("kube-scheduler", *inside(
-        programs / "kube-scheduler", f"--kubeconfig={scheduler}", f"--authentication-kubeconfig={scheduler}",
-        f"--authorization-kubeconfig={scheduler}", "--leader-elect=false", f"--cert-dir={RUN / 'certs/scheduler'}",
-    ))  # fmt: skip
+    spawn(
+        "kube-scheduler",
+        *inside(
+            programs / "kube-scheduler",
+            f"--kubeconfig={scheduler}",
+            f"--authentication-kubeconfig={scheduler}",
+            f"--authorization-kubeconfig={scheduler}",
+            "--leader-elect=false",
+            f"--cert-dir={RUN / 'certs/scheduler'}",
+        ),
+    )
 
 
 def ready() -> bool:
@@ -101,28 +153,55 @@ def token(short: str) -> str:
 
 def kubeconfig(short: str) -> Path:
     """A kubeconfig for one of USERS."""
-    return write(f"{short}.kubeconfig", {
-        "apiVersion": "v1", "kind": "Config", "current-context": "skipjack",
-        "clusters": [{"name": "skipjack", "cluster": {"server": API, "certificate-authority": str(RUN / "certs/apiserver.crt")}}],
-        "users": [{"name": short, "user": {"token": token(short)}}],
-        "contexts": [{"name": "skipjack", "context": {"cluster": "skipjack", "user": short}}],
-    })  # fmt: skip
+    return write(
+        f"{short}.kubeconfig",
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "skipjack",
+            "clusters": [
+                {
+                    "name": "skipjack",
+                    "cluster": {"server": API, "certificate-authority": str(RUN / "certs/apiserver.crt")},
+                }
+            ],
+            "users": [{"name": short, "user": {"token": token(short)}}],
+            "contexts": [{"name": "skipjack", "context": {"cluster": "skipjack", "user": short}}],
+        },
+    )
 
 
 def containerd(containers: Path, kubernetes: Path, pause: str) -> None:
     plugins = RUN / "cni"
     plugins.mkdir(parents=True, exist_ok=True)
-    (plugins / "10-skipjack.conflist").write_text(json.dumps({
-        "cniVersion": "1.0.0", "name": "skipjack",
-        "plugins": [
-            {"type": "bridge", "bridge": "cni0", "isGateway": True, "hairpinMode": True,
-             "ipam": {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}], "dataDir": str(RUN / "ipam")}},
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-        ],
-    }))  # fmt: skip
+    (plugins / "10-skipjack.conflist").write_text(
+        json.dumps(
+            {
+                "cniVersion": "1.0.0",
+                "name": "skipjack",
+                "plugins": [
+                    {
+                        "type": "bridge",
+                        "bridge": "cni0",
+                        "isGateway": True,
+                        "hairpinMode": True,
+                        "ipam": {
+                            "type": "host-local",
+                            "ranges": [[{"subnet": PODS}]],
+                            "routes": [{"dst": "0.0.0.0/0"}],
+                            "dataDir": str(RUN / "ipam"),
+                        },
+                    },
+                    {"type": "portmap", "capabilities": {"portMappings": True}},
+                ],
+            }
+        )
+    )
     hosts = RUN / "certs.d" / REGISTRY
     hosts.mkdir(parents=True, exist_ok=True)
-    (hosts / "hosts.toml").write_text(f'server = "http://{REGISTRY}"\n[host."http://{REGISTRY}"]\n  capabilities = ["pull", "resolve"]\n')
+    (hosts / "hosts.toml").write_text(
+        f'server = "http://{REGISTRY}"\n[host."http://{REGISTRY}"]\n  capabilities = ["pull", "resolve"]\n'
+    )
     config = RUN / "containerd.toml"
     config.write_text(f"""version = 3
 root = "{CACHE / "containerd"}"
@@ -160,58 +239,42 @@ def kubelet(programs: Path) -> None:
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (controller / name).exists():
                     (folder / name).write_text((controller / name).read_text())
-    write("kubelet.yaml", {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "cgroupDriver": "cgroupfs", "cgroupRoot": f"/{CGROUP}",
-        "failCgroupV1": False, "failSwapOn": False, "oomScoreAdj": 0, "clusterDNS": [NODE], "clusterDomain": "cluster.local", "resolvConf": "",
-        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}}, "authorization": {"mode": "AlwaysAllow"},
-        "imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99, "podLogsDir": str(RUN / "pod-logs"),
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-        "containerRuntimeEndpoint": f"unix://{CONTAINERD}", "serializeImagePulls": False, "staticPodPath": "",
-    })  # fmt: skip
-    spawn("kubelet", *inside(
-        programs / "kubelet", f"--config={RUN / 'kubelet.yaml'}", f"--kubeconfig={kubeconfig('kubelet')}", f"--hostname-override={NAME}",
-        f"--node-ip={NODE}", f"--root-dir={RUN / 'kubelet'}", f"--cert-dir={RUN / 'kubelet-certs'}",
-    ))  # fmt: skip
-
-
-def dns(programs: Path) -> None:
-    (RUN / "Corefile").write_text(
-        f".:53 {{\n  bind {NODE}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {kubeconfig('dns')}\n  }}\n  cache 5\n}}\n"
+    write(
+        "kubelet.yaml",
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{CGROUP}",
+            "failCgroupV1": False,
+            "failSwapOn": False,
+            "oomScoreAdj": 0,
+            "clusterDNS": [NODE],
+            "clusterDomain": "cluster.local",
+            "resolvConf": "",
+            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            "authorization": {"mode": "AlwaysAllow"},
+            "imageGCHighThresholdPercent": 100,
+            "imageGCLowThresholdPercent": 99,
+            "podLogsDir": str(RUN / "pod-logs"),
+            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+            "containerRuntimeEndpoint": f"unix://{CONTAINERD}",
+            "serializeImagePulls": False,
+            "staticPodPath": "",
+        },
     )
-    spawn("coredns", *inside(programs / "coredns", "-conf", RUN / "Corefile"))
-
-
-def provisioner(kubernetes: Path, storage: Path, pause: str) -> None:
-    """local-path-provisioner over one shared folder, so that ReadWriteMany works too."""
-    objects: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "local-path-storage"}},
-        # The helper pods that make and delete a volume's folder run as this one; it may do nothing at the API.
-        {"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": False,
-         "metadata": {"name": "local-path-provisioner-service-account", "namespace": "local-path-storage"}},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "local-path-config", "namespace": "local-path-storage"}, "data": {
-            "config.json": json.dumps({"sharedFileSystemPath": str(RUN / "volumes")}),
-            "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n', "teardown": '#!/bin/sh\nset -eu\nrm -rf "$VOL_DIR"\n',
-            "helperPod.yaml": json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "helper-pod"}, "spec": {
-                "containers": [{"name": "helper-pod", "image": pause, "imagePullPolicy": "IfNotPresent"}]}}),
-        }},
-        {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "rancher.io/local-path", "reclaimPolicy": "Delete",
-         "metadata": {"name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-         "volumeBindingMode": "WaitForFirstConsumer"},
-        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "skipjack-kube-proxy"},
-         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
-         "subjects": [{"kind": "User", "name": "system:kube-proxy", "apiGroup": "rbac.authorization.k8s.io"}]},
-    ]  # fmt: skip
-    (RUN / "volumes").mkdir(exist_ok=True)
-    config = write("provisioner.json", {"sharedFileSystemPath": str(RUN / "volumes")})
-    helper = RUN / "helper-pod.yaml"
-    helper.write_text(next(o for o in objects if o["kind"] == "ConfigMap")["data"]["helperPod.yaml"])
-    kubectl = (kubernetes / "kubectl", "--kubeconfig", kubeconfig("admin"))
-    sh(*kubectl, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    spawn("local-path-provisioner", *inside(
-        storage / "local-path-provisioner", "start", "--config", config, "--provisioner-name", "rancher.io/local-path",
-        "--helper-image", pause, "--namespace", "local-path-storage", "--configmap-name", "local-path-config",
-        "--kubeconfig", kubeconfig("storage"), "--helper-pod-file", helper,
-    ))  # fmt: skip
+    spawn(
+        "kubelet",
+        *inside(
+            programs / "kubelet",
+            f"--config={RUN / 'kubelet.yaml'}",
+            f"--kubeconfig={kubeconfig('kubelet')}",
+            f"--hostname-override={NAME}",
+            f"--node-ip={NODE}",
+            f"--root-dir={RUN / 'kubelet'}",
+            f"--cert-dir={RUN / 'kubelet-certs'}",
+        ),
+    )
 
 
 def write(name: str, value: dict[str, Any]) -> Path:

@@ -8,10 +8,20 @@ from pathlib import Path
 from .steps import CACHE, ROOT, Failed, key, sh, step
 
 VERSION = "v1.36.3"
-STAMP = f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION} -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+STAMP = (
+    f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"
+    " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
+)
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 MODULES = ("kubernetes", "containers", "storage", "tools")
-DEBIAN = {"runc": "runc", "iptables": "iptables", "ip": "iproute2", "mmdebstrap": "mmdebstrap", "openssl": "openssl", "nsenter": "util-linux"}
+DEBIAN = {
+    "runc": "runc",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "openssl": "openssl",
+    "nsenter": "util-linux",
+}
 
 
 def build(module: str) -> Path:
@@ -37,11 +47,21 @@ def build(module: str) -> Path:
 def need_debian_packages() -> None:
     """Installs what is missing. Raises Failed where that can't be done."""
     paths = [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin"]
-    missing = [package for program, package in DEBIAN.items() if not any((Path(p) / program).is_file() for p in paths if p)]
+    missing = [
+        package for program, package in DEBIAN.items() if not any((Path(p) / program).is_file() for p in paths if p)
+    ]
     if not missing:
         return
     if not Path("/usr/bin/apt-get").is_file():
         raise Failed(f"install {', '.join(missing)} first")
     with step(f"installing {', '.join(missing)}"):
         sh("apt-get", "update", "-qq")
-        sh("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env={"DEBIAN_FRONTEND": "noninteractive"})
+        sh(
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            *missing,
+            env={"DEBIAN_FRONTEND": "noninteractive"},
+        )

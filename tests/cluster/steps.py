@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("SKIPJACK_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skipjack")
+CACHE = Path(
+    os.environ.get("SKIPJACK_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skipjack"
+)
 RUN = CACHE / "run"
 LOGS = RUN / "logs"
 PIDS = RUN / "pids"
@@ -32,12 +34,25 @@ def step(title: str) -> Iterator[None]:
     print(f"cluster: {title}: {time.monotonic() - started:.1f} s", flush=True)
 
 
-def sh(*command: str | Path, log: str | None = None, cwd: Path = ROOT, env: dict[str, str] | None = None, stdin: str | None = None) -> str:
+def sh(
+    *command: str | Path,
+    log: str | None = None,
+    cwd: Path = ROOT,
+    env: dict[str, str] | None = None,
+    stdin: str | None = None,
+) -> str:
     """What the command wrote; with `log`, into that file. Raises Failed with its last lines."""
     LOGS.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, cwd=cwd, env=os.environ | (env or {}), input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        words,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        input=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if log:
         (LOGS / f"{log}.log").write_text(done.stdout)

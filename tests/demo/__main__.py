@@ -28,7 +28,9 @@ def main() -> int:
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout_seconds=300)
     kubectl("create", "namespace", NAMESPACE)
     say(f"kubectl create configmap lighthouse --from-file={DATA}/train.jsonl --from-file={DATA}/validation.jsonl")
-    kubectl("create", "configmap", "lighthouse", f"--from-file={DATA}/train.jsonl", f"--from-file={DATA}/validation.jsonl")
+    kubectl(
+        "create", "configmap", "lighthouse", f"--from-file={DATA}/train.jsonl", f"--from-file={DATA}/validation.jsonl"
+    )
     say(f"kubectl apply -f {EXAMPLE}")
     kubectl("apply", "-f", EXAMPLE)
     started = time.monotonic()

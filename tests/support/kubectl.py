@@ -31,7 +31,9 @@ class Kubectl:
     def __call__(self, *arguments: str, stdin: str | None = None, timeout_seconds: float = 120) -> str:
         """What the command wrote. Raises CommandFailed."""
         command = [self.binary, "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=timeout_seconds, check=False
+        )
         if done.returncode:
             raise CommandFailed(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -47,7 +49,9 @@ class Kubectl:
         items: list[dict[str, Any]] = json.loads(self("get", kind, "-l", selector, "-o", "json"))["items"]
         return items
 
-    def until(self, kind: str, name: str, holds: Callable[[dict[str, Any]], bool], timeout_seconds: float = 300) -> dict[str, Any]:
+    def until(
+        self, kind: str, name: str, holds: Callable[[dict[str, Any]], bool], timeout_seconds: float = 300
+    ) -> dict[str, Any]:
         """The object as soon as `holds` is true of it. Raises CommandFailed with the object's status after the time-out."""
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -55,7 +59,9 @@ class Kubectl:
             if holds(seen):
                 return seen
             if time.monotonic() > deadline:
-                raise CommandFailed(f"{kind}/{name} not as expected after {timeout_seconds:.0f} s: {json.dumps(seen.get('status'), indent=1)}")
+                raise CommandFailed(
+                    f"{kind}/{name} not as expected after {timeout_seconds:.0f} s: {json.dumps(seen.get('status'), indent=1)}"
+                )
             time.sleep(0.5)
 
 

@@ -38,12 +38,19 @@ def job_writes(cluster: Cluster, namespace: str, job: str) -> Writes:
             about = event.get("objectRef", {})
             named = about.get("name", "") or job
             ours = event["user"]["username"].startswith(OPERATOR_USER) and about.get("namespace") == namespace
-            if not ours or event["verb"] not in WRITE_VERBS or about.get("resource") in ASIDE or not named.startswith(job):
+            if (
+                not ours
+                or event["verb"] not in WRITE_VERBS
+                or about.get("resource") in ASIDE
+                or not named.startswith(job)
+            ):
                 continue
             if event.get("stage") != "ResponseComplete":
                 continue
             if PROGRESS_MANAGER in event["requestURI"]:
                 progress += 1
             else:
-                counted[f"{event['verb']} {about['resource']}{'/' + about['subresource'] if about.get('subresource') else ''}"] += 1
+                counted[
+                    f"{event['verb']} {about['resource']}{'/' + about['subresource'] if about.get('subresource') else ''}"
+                ] += 1
     return Writes(dict(counted), progress)

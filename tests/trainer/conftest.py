@@ -1,4 +1,4 @@
-"""One thread for every test of the trainer: sums are then added up in the same order here and in the processes it starts."""
+"""One thread for every test of the trainer: sums then add up in the same order in the processes it starts."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.builders import catalogue, node_type, spec
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -18,7 +19,6 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from skipjack.resolve import ResolvedSpec, resolve_spec
-from tests.builders import catalogue, node_type, spec
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -36,7 +36,11 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     """A byte-level BPE with ChatML's special tokens."""
     words = Tokenizer(BPE())
     words.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    trainer = BpeTrainer(vocab_size=400, special_tokens=["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"], initial_alphabet=ByteLevel.alphabet())
+    trainer = BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=ByteLevel.alphabet(),
+    )
     words.train_from_iterator(["user assistant system hello world the light is red"], trainer)
     made = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="<|im_end|>")
     made.chat_template = template
@@ -45,12 +49,19 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
 
 def model(family: str = "llama", seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa").float()
+    return AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa"
+    ).float()
 
 
 def chats(rows: int) -> list[dict[str, Any]]:
     return [
-        {"messages": [{"role": "user", "content": f"light {n} {'please ' * (n % 5)}"}, {"role": "assistant", "content": f"the light {n % 7} is red"}]}
+        {
+            "messages": [
+                {"role": "user", "content": f"light {n} {'please ' * (n % 5)}"},
+                {"role": "assistant", "content": f"the light {n % 7} is red"},
+            ]
+        }
         for n in range(rows)
     ]
 
@@ -58,7 +69,10 @@ def chats(rows: int) -> list[dict[str, Any]]:
 def resolved(**changes: Any) -> ResolvedSpec:
     usual: dict[str, Any] = {
         "model": "pvc://models/base",
-        "dataset": {"train": [{"uri": "configmap://data/train.jsonl"}], "validation": [{"uri": "configmap://data/held.jsonl"}]},
+        "dataset": {
+            "train": [{"uri": "configmap://data/train.jsonl"}],
+            "validation": [{"uri": "configmap://data/held.jsonl"}],
+        },
         "output": {"uri": "pvc://models/out"},
         "hyperparameters": {"maxSteps": 6, "globalBatchSize": 4, "learningRate": 0.01},
         "checkpoint": {"everySteps": 2},
@@ -67,7 +81,9 @@ def resolved(**changes: Any) -> ResolvedSpec:
     return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(node_type(default=True)))
 
 
-def furnish(root: Path, told: ResolvedSpec, rows: Sequence[dict[str, Any]] | None = None, family: str = "llama") -> Path:
+def furnish(
+    root: Path, told: ResolvedSpec, rows: Sequence[dict[str, Any]] | None = None, family: str = "llama"
+) -> Path:
     """A pod's file system below `root`: model, data, spec."""
     base = root / "mnt/claims/models/base"
     if not base.exists():
@@ -87,9 +103,18 @@ def furnish(root: Path, told: ResolvedSpec, rows: Sequence[dict[str, Any]] | Non
 def start(root: Path, **environment: str) -> subprocess.Popen[str]:
     """`python -m skipjack_trainer` in the pod at `root`."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    known = os.environ | {"SKIPJACK_ROOT": str(root), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MPLCONFIGDIR": str(root / "scratch")}
+    known = os.environ | {
+        "SKIPJACK_ROOT": str(root),
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "MPLCONFIGDIR": str(root / "scratch"),
+    }
     return subprocess.Popen(
-        [sys.executable, "-m", "skipjack_trainer"], env=known | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "skipjack_trainer"],
+        env=known | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 

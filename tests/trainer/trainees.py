@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tests.trainer import tiny
 
 from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack.protocol import Result
@@ -19,7 +20,6 @@ from skipjack_trainer.engine.strategy import Single
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
-from tests.trainer import tiny
 
 CPU = torch.device("cpu")
 VOCABULARY = 400

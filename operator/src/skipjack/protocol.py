@@ -122,8 +122,12 @@ class Result(Message):
         text = self.model_dump_json(exclude_defaults=True)
         if len(text.encode()) <= TERMINATION_BYTES_MAX:
             return text
-        shorter = [self._cut(length).model_dump_json(exclude_defaults=True) for length in range(len(self.message), -1, -64)]
-        return next((text for text in shorter if len(text.encode()) <= TERMINATION_BYTES_MAX), self._cut(0).model_dump_json())
+        shorter = [
+            self._cut(length).model_dump_json(exclude_defaults=True) for length in range(len(self.message), -1, -64)
+        ]
+        return next(
+            (text for text in shorter if len(text.encode()) <= TERMINATION_BYTES_MAX), self._cut(0).model_dump_json()
+        )
 
     def _cut(self, length: int) -> Result:
         return self.model_copy(update={"message": self.message[:length] + " … (cut)"})

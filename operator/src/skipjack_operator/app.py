@@ -104,7 +104,7 @@ class Operator:
                 metrics.RECONCILE_TOTAL.labels("error").inc()
                 metrics.RECONCILE_ERRORS_TOTAL.labels(type(error).__name__).inc()
                 await self.queue.failed(key)
-            except Exception as error:  # noqa: BLE001 -- one job's fault must not stop the others; it is told, counted and tried again
+            except Exception as error:
                 logger.exception("%s/%s", *key)
                 metrics.RECONCILE_TOTAL.labels("error").inc()
                 metrics.RECONCILE_ERRORS_TOTAL.labels(type(error).__name__).inc()

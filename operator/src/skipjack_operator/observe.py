@@ -41,5 +41,9 @@ def _claims(job: Object) -> list[str]:
         spec = FineTuneJobSpec.model_validate(job["spec"])
     except ValidationError:
         return []
-    uris = [spec.model, spec.output.uri, *(source.uri for source in (*spec.dataset.train, *(spec.dataset.validation or ())))]
+    uris = [
+        spec.model,
+        spec.output.uri,
+        *(source.uri for source in (*spec.dataset.train, *(spec.dataset.validation or ()))),
+    ]
     return sorted({uri.removeprefix("pvc://").split("/")[0] for uri in uris if uri.startswith("pvc://")})

@@ -42,7 +42,9 @@ async def perform(kube: Kube, events: Events, seen: Observed, decision: Decision
 async def _create(kube: Kube, seen: Observed, decision: Decision) -> Decision:
     metadata = seen.job["metadata"]
     live = await kube.get(FINE_TUNE_JOBS, metadata["namespace"], metadata["name"])
-    same = live is not None and live["metadata"]["uid"] == metadata["uid"] and "deletionTimestamp" not in live["metadata"]
+    same = (
+        live is not None and live["metadata"]["uid"] == metadata["uid"] and "deletionTimestamp" not in live["metadata"]
+    )
     if live is None or not same or has_condition(live, "Complete", "Failed"):
         raise Stale(f"{metadata['namespace']}/{metadata['name']} has changed since it was observed")
     for child in decision.create:
@@ -59,12 +61,16 @@ async def _create(kube: Kube, seen: Observed, decision: Decision) -> Decision:
         except Forbidden as error:
             if not error.is_quota:
                 raise
-            return _held_up(seen, "QuotaExceeded", f"{error.message}. It is tried again every {QUOTA_PAUSE_SECONDS:.0f} s.")
+            return _held_up(
+                seen, "QuotaExceeded", f"{error.message}. It is tried again every {QUOTA_PAUSE_SECONDS:.0f} s."
+            )
     return decision
 
 
 def _held_up(seen: Observed, reason: str, message: str) -> Decision:
-    told = Decision(look_again_seconds=QUOTA_PAUSE_SECONDS).telling(ConditionType.ACCEPTED, True, "Accepted", "The spec is complete and can run.")
+    told = Decision(look_again_seconds=QUOTA_PAUSE_SECONDS).telling(
+        ConditionType.ACCEPTED, True, "Accepted", "The spec is complete and can run."
+    )
     return told.telling(ConditionType.RUNNING, False, reason, message)
 
 

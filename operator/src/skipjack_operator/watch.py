@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -22,14 +22,14 @@ def registry(queue: Queue, everything: Any) -> kopf.OperatorRegistry:
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(f"{GROUP}/v1alpha1", "finetunejobs", registry=handlers)
-    async def on_job(namespace: str, name: str, body: kopf.Body, **_: Any) -> None:
+    async def on_job(namespace: str | None, name: str | None, body: kopf.Body, **_: Any) -> None:
         if not _is_echo(body):
-            await queue.add((namespace, name))
+            await queue.add((str(namespace), str(name)))
 
     @kopf.on.event("batch/v1", "jobs", labels={JOB_LABEL: kopf.PRESENT}, registry=handlers)
     @kopf.on.event("v1", "pods", labels={JOB_LABEL: kopf.PRESENT}, registry=handlers)
-    async def on_child(namespace: str, labels: Any, **_: Any) -> None:
-        await queue.add((namespace, labels[JOB_LABEL]))
+    async def on_child(namespace: str | None, labels: Any, **_: Any) -> None:
+        await queue.add((str(namespace), labels[JOB_LABEL]))
 
     @kopf.on.event(f"{GROUP}/v1alpha1", "nodetypes", registry=handlers)
     @kopf.on.event(f"{GROUP}/v1alpha1", "basemodels", registry=handlers)
@@ -73,6 +73,8 @@ async def watch(queue: Queue, everything: Any, namespaces: tuple[str, ...], stop
         registry=registry(queue, everything),
         settings=settings(),
         standalone=True,
+        # Unused without peering, but kopf would ask the system for a user's name, which a container's user has not.
+        identity=cast(Any, "skipjack"),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,

@@ -24,7 +24,10 @@ def main(root: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.bfloat16)
         forget_quantisation(model)
         prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": "What is the capital of France?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+            [{"role": "user", "content": "What is the capital of France?"}],
+            add_generation_prompt=True,
+            return_tensors="pt",
+            return_dict=True,
         )
         answer = tokenizer.decode(model.generate(**prompt, max_new_tokens=20, do_sample=False)[0])
         print(answer)

@@ -1,6 +1,6 @@
 """server.py FOLDER ADDRESS PORT: serves FOLDER/{models,datasets}/ORG/NAME/FILES as a hub would.
 
-A repository with a file `.token` is private: it is there only for who sends what the file holds. Standard library alone.
+A repository with a file `.token` is private: there only for who sends what the file holds. Standard library alone.
 """
 
 from __future__ import annotations
@@ -74,13 +74,30 @@ class Hub(BaseHTTPRequestHandler):
 
     def info(self, repo: Path, name: str) -> None:
         files = [{"rfilename": file} for file in contents(repo)]
-        self.send_json({"_id": name, "id": name, "sha": commit(repo), "private": (repo / ".token").exists(), "siblings": files, "tags": [], "downloads": 0})
+        self.send_json(
+            {
+                "_id": name,
+                "id": name,
+                "sha": commit(repo),
+                "private": (repo / ".token").exists(),
+                "siblings": files,
+                "tags": [],
+                "downloads": 0,
+            }
+        )
 
     def tree(self, repo: Path) -> None:
         entries = []
         for name in contents(repo):
             size = (repo / name).stat().st_size
-            entries.append({"type": "file", "path": name, "size": size, "oid": sha256(repo / name, (repo / name).stat().st_mtime)[:40]})
+            entries.append(
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": size,
+                    "oid": sha256(repo / name, (repo / name).stat().st_mtime)[:40],
+                }
+            )
         self.send_json(entries)
 
     def file(self, repo: Path, name: str) -> None:

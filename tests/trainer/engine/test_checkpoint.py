@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.trainer.trainees import examples, trainee
 
 from skipjack_trainer.engine.checkpoint import Checkpoints, State, trained
 from skipjack_trainer.engine.loop import accumulate, make_optimizer
 from skipjack_trainer.errors import Interrupted
 from skipjack_trainer.storage.folder import Folder
-from tests.trainer.trainees import examples, trainee
 
 ROWS = examples(6)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.trainer import tiny
+from tests.trainer.trainees import examples, trainee
 
 from skipjack.api.v1alpha1.finetunejob import Scheduler
 from skipjack_trainer.engine.checkpoint import Checkpoints, State
@@ -15,8 +17,6 @@ from skipjack_trainer.engine.order import step_examples
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.errors import ConfigurationInvalid, Diverged
 from skipjack_trainer.storage.folder import Folder
-from tests.trainer import tiny
-from tests.trainer.trainees import examples, trainee
 
 ROWS = examples(24)
 
@@ -31,13 +31,23 @@ def trained_by_us(run: Trainee, scratch: Path) -> list[dict[str, float]]:
 def test_losses_are_those_of_transformers_trainer(scheduler: Scheduler, tmp_path: Path) -> None:
     from transformers import Trainer, TrainingArguments
 
-    settings = {"maxSteps": 6, "globalBatchSize": 4, "learningRate": 0.01, "scheduler": scheduler, "warmupRatio": 0.0, "weightDecay": 0.1}
+    settings = {
+        "maxSteps": 6,
+        "globalBatchSize": 4,
+        "learningRate": 0.01,
+        "scheduler": scheduler,
+        "warmupRatio": 0.0,
+        "weightDecay": 0.1,
+    }
     run = trainee(ROWS, "llama", method={"type": "Full"}, hyperparameters=settings)
     order = [index for step in range(6) for index in step_examples(step, 4, len(ROWS), 42, 24)]
     ours = trained_by_us(run, tmp_path)
 
     rows = [
-        {"input_ids": torch.from_numpy(ROWS[i].input_ids).long(), "labels": torch.from_numpy(ROWS[i].input_ids).long().where(torch.from_numpy(ROWS[i].weights) > 0, -100)}
+        {
+            "input_ids": torch.from_numpy(ROWS[i].input_ids).long(),
+            "labels": torch.from_numpy(ROWS[i].input_ids).long().where(torch.from_numpy(ROWS[i].weights) > 0, -100),
+        }
         for i in order
     ]
 
@@ -97,7 +107,9 @@ def test_target_modules_that_fit_nothing_are_refused_with_those_there_are() -> N
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_all_linear_layers_but_the_head_are_adapted(family: str) -> None:
     run = trainee(ROWS, family, method={"type": "LoRA"})
-    adapted = {name.split(".lora_")[0].rpartition(".")[2] for name, p in run.model.named_parameters() if p.requires_grad}
+    adapted = {
+        name.split(".lora_")[0].rpartition(".")[2] for name, p in run.model.named_parameters() if p.requires_grad
+    }
     expected = {"phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}, "gpt2": {"c_attn", "c_proj", "c_fc"}}
     usual = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     assert adapted == expected.get(family, usual)

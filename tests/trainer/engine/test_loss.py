@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.trainer import tiny
+from tests.trainer.trainees import CPU, example, examples, trainee
 
 from skipjack_trainer.engine.batches import packed, padded
 from skipjack_trainer.engine.loop import accumulate, make_optimizer, trained
 from skipjack_trainer.model import PACKS, can_pack, keeps_logits
 from skipjack_trainer.tasks import causal
-from tests.trainer import tiny
-from tests.trainer.trainees import CPU, example, examples, trainee
 
 ROWS = examples(8)
 
@@ -71,7 +71,9 @@ def test_one_batch_of_eight_learns_what_eight_of_one_do(family: str) -> None:
     norms, losses = [], []
     for tokens in (4096, 8):
         packing = family in PACKS
-        run = trainee(ROWS, family, packing, method={"type": "Full"}, compute={"precision": "FP32", "microBatchTokens": tokens})
+        run = trainee(
+            ROWS, family, packing, method={"type": "Full"}, compute={"precision": "FP32", "microBatchTokens": tokens}
+        )
         groups = run.groups(ROWS, range(8))
         assert len(groups) == (1 if tokens == 4096 else 8)
         loss, _, _, norm = accumulate(run, range(8), 0, [p for _, p in trained(run.model)])

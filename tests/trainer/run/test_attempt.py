@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from tests.trainer import tiny
+from tests.trainer.trainees import run_here
 
 from skipjack.protocol import ExitCode
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.errors import ConfigurationInvalid, Interrupted, ModelNotFound, OutputExists
-from tests.trainer import tiny
-from tests.trainer.trainees import run_here
 
 LONG: dict[str, Any] = {
     "hyperparameters": {"maxSteps": 60, "globalBatchSize": 4, "learningRate": 0.003},
@@ -168,7 +168,9 @@ def test_another_jobs_result_is_kept_unless_it_may_be_replaced(tmp_path: Path) -
     tiny.furnish(tmp_path, stranger)
     with pytest.raises(OutputExists, match="team/job"):
         run_here(tmp_path)
-    replacing = tiny.resolved(output={"uri": "pvc://models/out", "ifExists": "Replace"}).model_copy(update={"job_uid": "uid-2"})
+    replacing = tiny.resolved(output={"uri": "pvc://models/out", "ifExists": "Replace"}).model_copy(
+        update={"job_uid": "uid-2"}
+    )
     tiny.furnish(tmp_path, replacing)
     assert run_here(tmp_path).step == 6
     assert json.loads((tmp_path / RESULT / "skipjack.json").read_text())["jobUid"] == "uid-2"
@@ -203,7 +205,10 @@ def small_claim(tmp_path: Path) -> Iterator[Path]:
     """A claim of 256 KiB."""
     claim = tmp_path / "mnt/claims/small"
     claim.mkdir(parents=True)
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", claim], check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", claim], check=False).returncode
+    ):
         pytest.skip("a file system of its own can't be mounted here")
     yield claim
     subprocess.run(["umount", claim], check=True)
@@ -222,7 +227,10 @@ def test_a_full_scratch_disk_ends_as_no_space(tmp_path: Path) -> None:
 
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
-    with pytest.raises(Exception, match="No space left on device") as caught, open("/dev/full", "wb", buffering=0) as full:  # noqa: PT012
+    with (
+        pytest.raises(Exception, match="No space left on device") as caught,
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
         torch.save(torch.zeros(10_000_000), full)
     assert explain(caught.value)[0].value == "NoSpace"  # type: ignore[arg-type]
 

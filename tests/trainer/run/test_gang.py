@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from skipjack.protocol import ExitCode
 from tests.trainer import tiny
 from tests.trainer.run.test_attempt import RESULT, ends, learnt, until
 from tests.trainer.trainees import run_here
+
+from skipjack.protocol import ExitCode
 
 STEPS: dict[str, Any] = {"hyperparameters": {"maxSteps": 40, "globalBatchSize": 4, "learningRate": 0.003}}
 
@@ -29,7 +29,13 @@ def gang(root: Path, attempt: int = 1, nodes: int = 2) -> list[subprocess.Popen[
             (pod / "etc").symlink_to(root / "etc")
             (pod / "scratch").mkdir()
         pods.append(
-            tiny.start(pod, JOB_COMPLETION_INDEX=str(index), SKIPJACK_MASTER="localhost", SKIPJACK_ATTEMPT=str(attempt), GLOO_SOCKET_IFNAME="lo")
+            tiny.start(
+                pod,
+                JOB_COMPLETION_INDEX=str(index),
+                SKIPJACK_MASTER="localhost",
+                SKIPJACK_ATTEMPT=str(attempt),
+                GLOO_SOCKET_IFNAME="lo",
+            )
         )
     return pods
 
@@ -48,31 +54,54 @@ def same(a: list[tuple[float, float, float]], b: list[tuple[float, float, float]
 def test_two_pods_learn_what_one_does(one_pod: list[tuple[float, float, float]], tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS, compute={"precision": "FP32", "microBatchTokens": 96, "nodes": 2})
     ended = [ends(pod) for pod in gang(tiny.furnish(tmp_path, told))]
-    assert [code for code, _ in ended] == [0, 0], ended
+    assert [code for code, _ in ended] == [0, 0], "\n=====\n".join(output for _, output in ended)
     assert same(learnt(tmp_path), one_pod)
+
+
+def test_two_processes_of_one_pod_learn_what_one_does(
+    one_pod: list[tuple[float, float, float]], tmp_path: Path
+) -> None:
+    told = tiny.resolved(**STEPS)
+    told = told.model_copy(update={"compute": told.compute.model_copy(update={"processes_per_node": 2})})
+    code, output = ends(gang(tiny.furnish(tmp_path, told), nodes=1)[0])
+    assert code == ExitCode.OK, output
+    assert same(learnt(tmp_path), one_pod)
+
+
+def test_a_failure_in_a_process_keeps_its_code_through_the_launcher(tmp_path: Path) -> None:
+    told = tiny.resolved(**STEPS, model="pvc://models/nowhere")
+    told = told.model_copy(update={"compute": told.compute.model_copy(update={"processes_per_node": 2})})
+    code, output = ends(gang(tiny.furnish(tmp_path, told), nodes=1)[0])
+    assert code == ExitCode.MODEL_NOT_FOUND, output
+    assert tiny.last_word(tmp_path / "pod-0")["reason"] == "ModelNotFound"
 
 
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_stop_that_one_pod_gets_ends_both_with_a_checkpoint(
     asked: int, one_pod: list[tuple[float, float, float]], tmp_path: Path
 ) -> None:
-    told = tiny.resolved(**STEPS, compute={"precision": "FP32", "microBatchTokens": 96, "nodes": 2}, checkpoint={"everySteps": 1000})
+    told = tiny.resolved(
+        **STEPS, compute={"precision": "FP32", "microBatchTokens": 96, "nodes": 2}, checkpoint={"everySteps": 1000}
+    )
     pods = gang(tiny.furnish(tmp_path, told))
     until(pods[0], "step 3/")
     pods[asked].send_signal(signal.SIGTERM)
     ended = [ends(pod) for pod in pods]
-    assert [code for code, _ in ended] == [ExitCode.INTERRUPTED] * 2, ended
+    assert [code for code, _ in ended] == [ExitCode.INTERRUPTED] * 2, "\n=====\n".join(output for _, output in ended)
     assert tiny.last_word(tmp_path / "pod-0")["reason"] == "Interrupted"
     assert len(list((tmp_path / RESULT).rglob("manifest.json"))) == 1
     if asked == 1:
         ended = [ends(pod) for pod in gang(tmp_path, attempt=2)]
-        assert [code for code, _ in ended] == [0, 0], ended
+        assert [code for code, _ in ended] == [0, 0], "\n=====\n".join(output for _, output in ended)
         assert "going on from the checkpoint" in ended[0][1]
         assert same(learnt(tmp_path), one_pod)
 
 
 def test_a_pod_that_vanishes_is_told_as_a_lost_peer(tmp_path: Path) -> None:
-    told = tiny.resolved(**STEPS | {"hyperparameters": {"maxSteps": 2000}}, compute={"precision": "FP32", "microBatchTokens": 96, "nodes": 2})
+    told = tiny.resolved(
+        **STEPS | {"hyperparameters": {"maxSteps": 2000}},
+        compute={"precision": "FP32", "microBatchTokens": 96, "nodes": 2},
+    )
     first, second = gang(tiny.furnish(tmp_path, told))
     until(first, "step 3/")
     children = Path(f"/proc/{second.pid}/task/{second.pid}/children").read_text().split()

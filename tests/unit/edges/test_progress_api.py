@@ -12,11 +12,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from tests.builders import catalogue, spec
 
+from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack.protocol import ATTEMPT_LABEL, TOKEN_AUDIENCE
+from skipjack.resolve import DataFacts, resolve_data, resolve_spec
 from skipjack_operator.client import FINE_TUNE_JOBS, JOBS, PODS, TOKEN_REVIEWS, Kube
 from skipjack_operator.progress import PATH, ProgressAPI, Reviewer, Store, Writer
 from skipjack_operator.progress.api import BODY_BYTES_MAX
+from skipjack_operator.progress.writer import DATA_DECIDES
 from skipjack_operator.server import serve
 
 from .apiserver import APIServer, answers, status
@@ -337,7 +341,10 @@ async def test_the_wish_to_finish_is_told_at_the_first_post_after_a_restart(
     assert await operator.post() == (200, {"stop": "Finish"})
 
 
-RESOLVED = {"resolved": [{"field": "hyperparameters.maxLength", "value": "512", "origin": "the data"}], "facts": {"rows": 300}}
+RESOLVED = {
+    "resolved": [{"field": "hyperparameters.maxLength", "value": "512", "origin": "the data"}],
+    "facts": {"rows": 300},
+}
 
 
 async def test_what_the_data_decided_is_stored_before_the_answer(server: APIServer, operator: Operator) -> None:
@@ -361,7 +368,7 @@ async def test_a_pod_can_not_choose_where_the_next_attempt_runs(server: APIServe
 
 def test_everything_that_the_data_decides_can_be_told() -> None:
     open_spec = resolve_spec(spec(), "bot", "ns", "u", catalogue())
-    facts = DataFacts(**{field.name: FACTS.get(field.name, 8) for field in dataclasses.fields(DataFacts)})
+    facts = DataFacts(Task.CHAT, 300, 30, 700, 90_000, 2048, model_can_pack=False)
     decided = resolve_data(open_spec, facts)
     before = {value.field: value.value for value in open_spec.told()}
     assert {v.field for v in decided.told() if before.get(v.field) != v.value} <= DATA_DECIDES

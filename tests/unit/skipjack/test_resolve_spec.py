@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.builders import base_model, catalogue, gpu, node_type, spec
 
 from skipjack.api.v1alpha1.finetunejob import MethodType, Precision, Task
 from skipjack.resolve import Catalogue, DataFacts, ResolvedSpec, SpecRefused, resolve_data, resolve_spec
-from tests.builders import base_model, catalogue, gpu, node_type, spec
 
 
 def resolved(catalogue_: Catalogue | None = None, **changes: object) -> ResolvedSpec:
@@ -47,7 +47,9 @@ def test_the_persons_own_value_wins_and_is_told_as_theirs() -> None:
 
 
 def test_a_value_that_is_given_as_zero_is_not_taken_for_left_out() -> None:
-    job = resolved(hyperparameters={"warmupRatio": 0.0, "seed": 0}, dataset={"train": [{"uri": "pvc://a/b.csv"}], "packing": False})
+    job = resolved(
+        hyperparameters={"warmupRatio": 0.0, "seed": 0}, dataset={"train": [{"uri": "pvc://a/b.csv"}], "packing": False}
+    )
     assert job.hyperparameters.warmup_ratio == 0.0
     assert job.hyperparameters.seed == 0
     assert job.dataset.packing is False
@@ -158,7 +160,11 @@ def test_what_the_person_fixed_is_not_settled_by_the_data() -> None:
     )
     job = resolve_data(own, facts())
     assert job.task is Task.COMPLETION
-    assert (job.hyperparameters.max_steps, job.hyperparameters.global_batch_size, job.hyperparameters.max_length) == (7, 3, 50)
+    assert (job.hyperparameters.max_steps, job.hyperparameters.global_batch_size, job.hyperparameters.max_length) == (
+        7,
+        3,
+        50,
+    )
     assert (job.checkpoint.every_steps, job.compute.micro_batch_tokens) == (2, 64)
     assert job.hyperparameters.epochs is None
 

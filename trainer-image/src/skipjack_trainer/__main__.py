@@ -44,8 +44,15 @@ def explain(error: Exception) -> tuple[FailureReason, str]:
     """The reason and the sentence for an error."""
     if isinstance(error, TrainerError):
         return error.reason, str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
-        return FailureReason.OUT_OF_MEMORY, f"{error}. Take a larger nodeType, or a smaller maxLength or compute.microBatchTokens."
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    ):
+        return (
+            FailureReason.OUT_OF_MEMORY,
+            f"{error}. Take a larger nodeType, or a smaller maxLength or compute.microBatchTokens.",
+        )
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or os.strerror(errno.ENOSPC) in str(error):
         place = getattr(error, "filename", None) or "the device"
         return FailureReason.NO_SPACE, f"no space is left on {place}: make room, or take a larger claim."

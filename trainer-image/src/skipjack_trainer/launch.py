@@ -11,6 +11,8 @@ from .pod import Pod
 
 WORKER = "--worker"
 JOIN_TIMEOUT_SECONDS = 900
+SAVE_SECONDS = 110
+"""For workers to store a checkpoint after SIGTERM: under the pod's grace period, which is 120 s. Torch's own is 30."""
 
 
 def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
@@ -29,6 +31,7 @@ def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
         rdzv_configs={"rank": pod.index, "timeout": JOIN_TIMEOUT_SECONDS},
         max_restarts=0,
         monitor_interval=0.5,
+        shutdown_timeout=SAVE_SECONDS,
     )
     try:
         elastic_launch(config, sys.executable)("-m", "skipjack_trainer", WORKER)
@@ -37,7 +40,9 @@ def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
         if code in set(ExitCode):
             return ExitCode(code)
         reason = ExitCode.OUT_OF_MEMORY if code == -9 else ExitCode.TRAINER_ERROR
-        killed = f"a training process was ended by signal {-code}" if code < 0 else f"a training process ended with {code}"
+        killed = (
+            f"a training process was ended by signal {-code}" if code < 0 else f"a training process ended with {code}"
+        )
         message = f"{killed}{': most often the memory limit; take a larger nodeType or a smaller maxLength' if code == -9 else ''}."
         pod.termination_path.write_text(Result(reason=reason.reason, message=message).encode())
         return reason

@@ -39,7 +39,9 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
     if not (folder / "config.json").is_file():
         raise ModelNotFound(f"{spec.model.uri}: there is no model in it (config.json is missing): check the path.")
     if not any(folder.glob(f"*{WEIGHTS}")):
-        raise ModelUnsupported(f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it.")
+        raise ModelUnsupported(
+            f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it."
+        )
     return folder
 
 
@@ -51,7 +53,9 @@ def load_tokenizer(folder: Path) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:
-        raise ModelUnsupported("its tokenizer has no fast version (tokenizer.json), which tells where each token stands in the text.")
+        raise ModelUnsupported(
+            "its tokenizer has no fast version (tokenizer.json), which tells where each token stands in the text."
+        )
     return tokenizer
 
 
@@ -79,7 +83,9 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
     model.config.use_cache = False

@@ -6,7 +6,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from skipjack.protocol import ENV_ATTEMPT, ENV_INDEX, ENV_MASTER, ENV_PROGRESS_URL, SPEC_PATH, TERMINATION_PATH, TOKEN_PATH
+from skipjack.protocol import (
+    ENV_ATTEMPT,
+    ENV_INDEX,
+    ENV_MASTER,
+    ENV_PROGRESS_URL,
+    SPEC_PATH,
+    TERMINATION_PATH,
+    TOKEN_PATH,
+)
 from skipjack.resolve import ResolvedSpec
 
 from .storage import Access

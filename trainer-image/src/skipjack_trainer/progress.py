@@ -76,8 +76,13 @@ class Poster:
 
     def _post(self, sample: Sample) -> bool:
         try:
-            headers = {"Authorization": f"Bearer {self.token_path.read_text().strip()}", "Content-Type": "application/json"}
-            answer = requests.post(self.url, data=sample.model_dump_json(exclude_none=True), headers=headers, timeout=TIMEOUT_SECONDS)
+            headers = {
+                "Authorization": f"Bearer {self.token_path.read_text().strip()}",
+                "Content-Type": "application/json",
+            }
+            answer = requests.post(
+                self.url, data=sample.model_dump_json(exclude_none=True), headers=headers, timeout=TIMEOUT_SECONDS
+            )
             answer.raise_for_status()
             if Answer.model_validate_json(answer.content).stop == "Finish":
                 self.stop.finish = True

@@ -4,9 +4,12 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ def run(pod: Pod, stop: Stop) -> Result:
     done = output.finished()
     strategy.barrier()
     if done is not None:
+        strategy.leave()
         say(f"this job's result is stored already: {done.output_uri}")
         return done
 
@@ -44,9 +48,10 @@ def run(pod: Pod, stop: Stop) -> Result:
     if strategy.rank == 0 and pod.progress_url:
         reporter = Poster(pod.progress_url, pod.token_path, stop)
     try:
-        folder = fetch_model(spec, access)
-        config, tokenizer = read_config(folder), load_tokenizer(folder)
-        prepared = prepare(spec, tokenizer, access, context_length(config), can_pack(config))
+        with in_turn(access.scratch):
+            folder = fetch_model(spec, access)
+            config, tokenizer = read_config(folder), load_tokenizer(folder)
+            prepared = prepare(spec, tokenizer, access, context_length(config), can_pack(config))
         spec = prepared.spec
         for value in spec.told():
             say(f"{value.field} = {value.value}  ({value.origin})")
@@ -54,14 +59,16 @@ def run(pod: Pod, stop: Stop) -> Result:
 
         model = METHODS[spec.method.type](load_model(folder, spec, device), spec)
         trainee = Trainee(model, spec, prepared.train, prepared.validation, strategy, device)
-        checkpoints = Checkpoints(output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint")
+        checkpoints = Checkpoints(
+            output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint"
+        )
         result, exported = attempt(trainee, tokenizer, checkpoints, pod, stop, reporter, access.scratch / "export")
         if strategy.rank == 0:
             checkpoints.check_fence()
             result = output.store_result(exported, result)
             checkpoints.clear()
             say(f"stored {result.output_uri} ({result.output_digest})")
-        strategy.barrier()
+        strategy.leave()
         return result
     finally:
         reporter.close()
@@ -121,7 +128,9 @@ def answers(run: Trainee, tokenizer: Any) -> list[str]:
     for prompt in run.spec.evaluation.prompts:
         if tokenizer.chat_template:
             chat = [{"role": "user", "content": prompt}]
-            ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")["input_ids"]
+            ids = tokenizer.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            )["input_ids"]
         else:
             ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
         ids = ids.to(run.device)
@@ -142,7 +151,13 @@ def first_sample(pod: Pod, prepared: Prepared) -> Sample:
     """What the data decided, told before the first step."""
     steps = prepared.spec.hyperparameters.max_steps or 0
     return Sample(
-        attempt=pod.attempt, step=0, steps=steps, epoch=0.0, phase="Preparing", resolved=list(prepared.spec.told()), facts=prepared.facts
+        attempt=pod.attempt,
+        step=0,
+        steps=steps,
+        epoch=0.0,
+        phase="Preparing",
+        resolved=list(prepared.spec.told()),
+        facts=prepared.facts,
     )
 
 
@@ -177,11 +192,18 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+@contextmanager
+def in_turn(scratch: Path) -> Iterator[None]:
+    """One process of a pod at a time: they fetch into the same folder, where two would write into each other's files."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / "fetching.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def say(line: str) -> None:
     print(line, flush=True)
-
-

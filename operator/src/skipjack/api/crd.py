@@ -23,10 +23,16 @@ ALLOWED = frozenset(
 LIST_KEYS = {"conditions": "type", "resolved": "field"}
 NAME_RULES = (
     CEL("self.metadata.name.size() <= 52", "metadata.name: at most 52 characters, for it becomes part of host names"),
-    CEL("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name: begin with a letter; lower-case letters, digits and '-'"),
+    CEL(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name: begin with a letter; lower-case letters, digits and '-'",
+    ),
 )
 ONE_WAY = (
-    CEL("!has(oldSelf.spec.stop) || (has(self.spec.stop) && self.spec.stop == oldSelf.spec.stop)", "spec.stop is one way: it can't be taken back"),
+    CEL(
+        "!has(oldSelf.spec.stop) || (has(self.spec.stop) && self.spec.stop == oldSelf.spec.stop)",
+        "spec.stop is one way: it can't be taken back",
+    ),
     CEL(
         "has(self.spec.managedBy) == has(oldSelf.spec.managedBy) && (!has(self.spec.managedBy) || self.spec.managedBy == oldSelf.spec.managedBy)",
         "spec.managedBy can't be changed: create a new job",
@@ -41,7 +47,16 @@ class Unstructural(Exception):
 def crds() -> list[dict[str, Any]]:
     """The CRDs, ready to be written."""
     return [
-        _crd("FineTuneJob", "finetunejobs", "ftj", FineTuneJobSpec, FineTuneJobStatus, JOB_COLUMNS, True, [*NAME_RULES, *ONE_WAY, *_fixed_once_started()]),
+        _crd(
+            "FineTuneJob",
+            "finetunejobs",
+            "ftj",
+            FineTuneJobSpec,
+            FineTuneJobStatus,
+            JOB_COLUMNS,
+            True,
+            [*NAME_RULES, *ONE_WAY, *_fixed_once_started()],
+        ),
         _crd("NodeType", "nodetypes", "nt", NodeTypeSpec, None, NODE_COLUMNS, False, []),
         _crd("BaseModel", "basemodels", "bm", BaseModelSpec, None, MODEL_COLUMNS, False, []),
     ]
@@ -56,7 +71,11 @@ NODE_COLUMNS = (
     ("Accelerator", ".spec.accelerator.resource", "string"), ("Count", ".spec.accelerator.count", "integer"), ("CPU", ".spec.cpu", "string"),
     ("Memory", ".spec.memory", "string"), ("Default", ".spec.default", "boolean"),
 )  # fmt: skip
-MODEL_COLUMNS = (("Parameters", ".spec.parameters", "string"), ("Context", ".spec.contextLength", "integer"), ("Licence", ".spec.licence", "string"))
+MODEL_COLUMNS = (
+    ("Parameters", ".spec.parameters", "string"),
+    ("Context", ".spec.contextLength", "integer"),
+    ("Licence", ".spec.licence", "string"),
+)
 
 
 def _crd(
@@ -67,7 +86,12 @@ def _crd(
         "type": "object",
         "description": (spec.__doc__ or "").strip(),
         "required": ["spec"],
-        "properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"}, "spec": structural(spec)},
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(spec),
+        },
     }
     if status:
         root["properties"]["status"] = structural(status)
@@ -82,12 +106,24 @@ def _crd(
     }
     if status:
         version["subresources"] = {"status": {}}
-    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "shortNames": [short], "categories": ["skipjack"]}
+    names = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": [short],
+        "categories": ["skipjack"],
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {"group": GROUP, "names": names, "scope": "Namespaced" if namespaced else "Cluster", "versions": [version]},
+        "spec": {
+            "group": GROUP,
+            "names": names,
+            "scope": "Namespaced" if namespaced else "Cluster",
+            "versions": [version],
+        },
     }
 
 
@@ -107,7 +143,9 @@ def _node(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, An
         kinds = [kind for kind in node["anyOf"] if kind.get("type") != "null"]
         if len(kinds) != 1:
             raise Unstructural(f"{path}: a union of {len(kinds)} kinds")
-        return _node(kinds[0] | {key: value for key, value in node.items() if key not in ("anyOf", "default")}, defs, path)
+        return _node(
+            kinds[0] | {key: value for key, value in node.items() if key not in ("anyOf", "default")}, defs, path
+        )
     made = {key: value for key, value in node.items() if key not in ("title", "default", "$defs")}
     for sign in ("Minimum", "Maximum"):
         if f"exclusive{sign}" in made:
@@ -172,16 +210,25 @@ def _fixed_once_started() -> list[CEL]:
         same = f"self.{path} == oldSelf.{path}"
         if not field.is_required():
             same = f"has(self.{path}) == has(oldSelf.{path}) && (!has(self.{path}) || {same})"
-        rules.append(CEL(f"!has(oldSelf.status) || !has(oldSelf.status.attempt) || ({same})", f"{path} is fixed once the first attempt has started: create a new job"))
+        rules.append(
+            CEL(
+                f"!has(oldSelf.status) || !has(oldSelf.status.attempt) || ({same})",
+                f"{path} is fixed once the first attempt has started: create a new job",
+            )
+        )
     return rules
 
 
 def reference() -> str:
     """Every field of every resource, as Markdown."""
-    parts = ["# Reference\n\nGenerated from the models by `make crds`. On a cluster: `kubectl explain ftj.spec --recursive`.\n"]
+    parts = [
+        "# Reference\n\nGenerated from the models by `make crds`. On a cluster: `kubectl explain ftj.spec --recursive`.\n"
+    ]
     for crd in crds():
         schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        parts.append(f"\n## {crd['spec']['names']['kind']}\n\n{schema['description']}\n\n| field | type | meaning |\n| --- | --- | --- |\n")
+        parts.append(
+            f"\n## {crd['spec']['names']['kind']}\n\n{schema['description']}\n\n| field | type | meaning |\n| --- | --- | --- |\n"
+        )
         for block in ("spec", "status"):
             if block in schema["properties"]:
                 parts.extend(_rows(schema["properties"][block], block))

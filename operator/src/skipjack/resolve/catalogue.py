@@ -37,18 +37,26 @@ class Catalogue:
             return marked[0], "the default NodeType"
         if len(marked) > 1:
             names = ", ".join(sorted(t.name for t in marked))
-            raise SpecRefused("NodeTypeAmbiguous", f"spec.compute.nodeType is left out and several NodeTypes are the default ({names}): name one.")
+            raise SpecRefused(
+                "NodeTypeAmbiguous",
+                f"spec.compute.nodeType is left out and several NodeTypes are the default ({names}): name one.",
+            )
         if len(self.node_types) == 1:
             return self.node_types[0], "the only NodeType"
         known = nearest("", [t.name for t in self.node_types])
-        raise SpecRefused("NodeTypeMissing", f"spec.compute.nodeType is left out and no NodeType is marked as default. {known}")
+        raise SpecRefused(
+            "NodeTypeMissing", f"spec.compute.nodeType is left out and no NodeType is marked as default. {known}"
+        )
 
     def base_model(self, name: str) -> BaseModelResource:
         """The base model of that name. Raises SpecRefused."""
         found = next((m for m in self.base_models if m.name == name), None)
         if found is None:
             known = nearest(name, [m.name for m in self.base_models])
-            raise SpecRefused("BaseModelUnknown", f"spec.model: no BaseModel is called {name!r}. {known} Or name its place: hf://ORG/NAME.")
+            raise SpecRefused(
+                "BaseModelUnknown",
+                f"spec.model: no BaseModel is called {name!r}. {known} Or name its place: hf://ORG/NAME.",
+            )
         return found
 
 

@@ -44,23 +44,38 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
     if max_length is None:
         bound = min(LONGEST_BY_DEFAULT, facts.context_length or LONGEST_BY_DEFAULT)
         max_length = max(1, min(facts.longest_tokens, bound))
-        why = "the longest example" if max_length == facts.longest_tokens else "the model's context" if facts.context_length == bound else "default"
+        why = (
+            "the longest example"
+            if max_length == facts.longest_tokens
+            else "the model's context"
+            if facts.context_length == bound
+            else "default"
+        )
         decided["hyperparameters.max_length"] = max_length, f"{why}: {facts.longest_tokens} tokens is the longest"
     batch = own.global_batch_size
     if batch is None:
         seen = facts.train_rows * (own.epochs or 1.0)
         batch = BATCH_BY_DEFAULT if own.max_steps else max(1, min(BATCH_BY_DEFAULT, int(seen // STEPS_WORTH_HAVING)))
-        decided["hyperparameters.global_batch_size"] = batch, f"{facts.train_rows} rows, at least {STEPS_WORTH_HAVING} steps, at most {BATCH_BY_DEFAULT}"
+        decided["hyperparameters.global_batch_size"] = (
+            batch,
+            f"{facts.train_rows} rows, at least {STEPS_WORTH_HAVING} steps, at most {BATCH_BY_DEFAULT}",
+        )
     steps = own.max_steps
     if steps is None:
         steps = max(1, ceil(facts.train_rows * (own.epochs or 1.0) / batch))
-        decided["hyperparameters.max_steps"] = steps, f"{own.epochs:g} epochs of {facts.train_rows} rows, {batch} a step"
+        decided["hyperparameters.max_steps"] = (
+            steps,
+            f"{own.epochs:g} epochs of {facts.train_rows} rows, {batch} a step",
+        )
     if spec.checkpoint.every_steps is None:
         decided["checkpoint.every_steps"] = max(1, ceil(steps / 10)), "a tenth of all steps"
     if spec.compute.micro_batch_tokens is None:
         on_cpu = spec.compute.accelerators_per_node == 0
         budget = MICRO_BATCH_TOKENS_CPU if on_cpu else MICRO_BATCH_TOKENS_ACCELERATOR
-        decided["compute.micro_batch_tokens"] = max(budget, max_length), "default for a CPU" if on_cpu else "default for an accelerator"
+        decided["compute.micro_batch_tokens"] = (
+            max(budget, max_length),
+            "default for a CPU" if on_cpu else "default for an accelerator",
+        )
     if spec.dataset.packing and not facts.model_can_pack:
         decided["dataset.packing"] = False, "off: this model can't keep packed rows apart"
     return spec.deciding(decided)

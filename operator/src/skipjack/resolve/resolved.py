@@ -122,7 +122,8 @@ class ResolvedSpec(Frozen):
         """The values that have an origin, for status and for the model card."""
         data = self.model_dump(mode="json")
         return tuple(
-            ResolvedValue(field=camel(path), value=json.dumps(_at(data, path)), origin=origin) for path, origin in sorted(self.origins.items())
+            ResolvedValue(field=camel(path), value=json.dumps(_at(data, path)), origin=origin)
+            for path, origin in sorted(self.origins.items())
         )
 
     def pinned(self, values: Iterable[ResolvedValue]) -> ResolvedSpec:

@@ -52,7 +52,9 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "hyperparameters": _hyperparameters(spec, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
-                "every_steps": choices.choose("checkpoint.every_steps", spec.checkpoint and spec.checkpoint.every_steps, None, "told by the data"),
+                "every_steps": choices.choose(
+                    "checkpoint.every_steps", spec.checkpoint and spec.checkpoint.every_steps, None, "told by the data"
+                ),
                 "keep": choices.choose("checkpoint.keep", spec.checkpoint and spec.checkpoint.keep, 2),
             },
             "compute": compute,
@@ -60,7 +62,10 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
                 "uri": spec.output.uri.rstrip("/"),
                 "if_exists": choices.choose("output.if_exists", spec.output.if_exists, IfExists.FAIL),
             },
-            "credentials": [ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump() for c in spec.credentials or ()],
+            "credentials": [
+                ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump()
+                for c in spec.credentials or ()
+            ],
             "origins": choices.origins,
         }
     )
@@ -80,7 +85,9 @@ def _dataset(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
     return {
         "train": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.train],
         "validation": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.validation or ()],
-        "validation_split": choices.choose("dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"),
+        "validation_split": choices.choose(
+            "dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"
+        ),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": choices.choose("dataset.packing", data.packing, True, "default, where the model allows it"),
@@ -94,7 +101,9 @@ def _method(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
         return {"type": kind}
     own = getattr(spec.method, defaults.block) if spec.method else None
     settings = {
-        key: choices.choose(f"method.{defaults.block}.{key}", own and getattr(own, key), value, f"default of {kind.value}")
+        key: choices.choose(
+            f"method.{defaults.block}.{key}", own and getattr(own, key), value, f"default of {kind.value}"
+        )
         for key, value in defaults.settings.items()
     }
     if settings.get("alpha", 0) is None:
@@ -111,7 +120,9 @@ def _hyperparameters(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
         return choices.choose(f"hyperparameters.{field}", getattr(own, field), default, origin)
 
     return {
-        "epochs": choose("epochs", None if own.max_steps else 3.0, "not used: maxSteps is given" if own.max_steps else DEFAULT),
+        "epochs": choose(
+            "epochs", None if own.max_steps else 3.0, "not used: maxSteps is given" if own.max_steps else DEFAULT
+        ),
         "max_steps": choose("max_steps", None, "told by the data"),
         "global_batch_size": choose("global_batch_size", None, "told by the data"),
         "learning_rate": choose("learning_rate", METHODS[kind].learning_rate, f"default of {kind.value}"),
@@ -127,7 +138,9 @@ def _hyperparameters(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
 def _evaluation(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
     own = spec.evaluation
     return {
-        "every_steps": choices.choose("evaluation.every_steps", own and own.every_steps, None, "before and after training"),
+        "every_steps": choices.choose(
+            "evaluation.every_steps", own and own.every_steps, None, "before and after training"
+        ),
         "prompts": list(own.prompts or ()) if own else [],
         "max_new_tokens": choices.choose("evaluation.max_new_tokens", own and own.max_new_tokens, 64),
     }
@@ -145,7 +158,9 @@ def _compute(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> d
             f"spec.compute.acceleratorsPerNode: {own.accelerators_per_node} asked for, a node of type {found.name} has {has}: "
             f"{'ask for fewer or ' if has else 'leave it out or '}name another nodeType.",
         )
-    accelerators = choices.choose("compute.accelerators_per_node", own.accelerators_per_node, has, f"NodeType {found.name}")
+    accelerators = choices.choose(
+        "compute.accelerators_per_node", own.accelerators_per_node, has, f"NodeType {found.name}"
+    )
     return {
         "node_type": found.name,
         "nodes": choices.choose("compute.nodes", own.nodes, 1),
@@ -156,7 +171,9 @@ def _compute(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> d
         "cpu_limit": kind.cpu_limit or kind.cpu,
         "memory": kind.memory,
         "precision": _precision(own.precision, kind, found.name, choices),
-        "micro_batch_tokens": choices.choose("compute.micro_batch_tokens", own.micro_batch_tokens, None, "told by the data"),
+        "micro_batch_tokens": choices.choose(
+            "compute.micro_batch_tokens", own.micro_batch_tokens, None, "told by the data"
+        ),
     }
 
 
@@ -164,7 +181,8 @@ def _precision(own: Precision | None, kind: NodeTypeSpec, name: str, choices: Ch
     if own and own not in kind.precisions:
         has = ", ".join(p.value for p in kind.precisions)
         raise SpecRefused(
-            "PrecisionUnavailable", f"spec.compute.precision: NodeType {name} has no {own.value}, it has {has}: choose one, or another nodeType."
+            "PrecisionUnavailable",
+            f"spec.compute.precision: NodeType {name} has no {own.value}, it has {has}: choose one, or another nodeType.",
         )
     best = Precision.BF16 if Precision.BF16 in kind.precisions else kind.precisions[0]
     chosen: Precision = choices.choose("compute.precision", own, best, f"NodeType {name}")

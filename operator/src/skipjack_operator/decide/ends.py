@@ -27,7 +27,13 @@ class End:
     node: str | None = None
 
     def as_status(self) -> dict[str, Any]:
-        told = {"reason": self.reason.value, "message": self.message, "exitCode": self.exit_code, "pod": self.pod, "node": self.node}
+        told = {
+            "reason": self.reason.value,
+            "message": self.message,
+            "exitCode": self.exit_code,
+            "pod": self.pod,
+            "node": self.node,
+        }
         return {key: value for key, value in told.items() if value is not None}
 
 
@@ -61,7 +67,10 @@ def why(pods: Iterable[Object], job: Object) -> End:
     ends = [end for pod in pods if (end := _end_of(pod)) is not None]
     if not ends:
         condition = has_condition(job, "FailureTarget", "Failed") or {}
-        return End(FailureReason.DISRUPTED, f"its pods are gone ({condition.get('reason', 'no reason told')}): the next attempt goes on from the last checkpoint.")
+        return End(
+            FailureReason.DISRUPTED,
+            f"its pods are gone ({condition.get('reason', 'no reason told')}): the next attempt goes on from the last checkpoint.",
+        )
     return min(ends, key=lambda end: _consequences.get(end.reason, 0))
 
 
@@ -72,14 +81,28 @@ _consequences = {FailureReason.PEER_LOST: 2, FailureReason.INTERRUPTED: 1}
 def _end_of(pod: Object) -> End | None:
     name, node = pod["metadata"]["name"], (pod.get("spec") or {}).get("nodeName")
     status = pod.get("status") or {}
-    disrupted = next((c for c in status.get("conditions") or [] if c["type"] == "DisruptionTarget" and c["status"] == "True"), None)
+    disrupted = next(
+        (c for c in status.get("conditions") or [] if c["type"] == "DisruptionTarget" and c["status"] == "True"), None
+    )
     ended = _terminated(pod)
     code = ended.get("exitCode") if ended else None
     if disrupted and code != ExitCode.OK:
-        return End(FailureReason.DISRUPTED, f"the cluster took the pod away: {disrupted.get('message') or disrupted.get('reason')}", code, name, node)
+        return End(
+            FailureReason.DISRUPTED,
+            f"the cluster took the pod away: {disrupted.get('message') or disrupted.get('reason')}",
+            code,
+            name,
+            node,
+        )
     if ended is None:
         if status.get("phase") == "Failed":
-            return End(FailureReason.DISRUPTED, status.get("message") or status.get("reason") or "the pod failed before its trainer began", None, name, node)
+            return End(
+                FailureReason.DISRUPTED,
+                status.get("message") or status.get("reason") or "the pod failed before its trainer began",
+                None,
+                name,
+                node,
+            )
         return None
     if code == 0:
         return None
@@ -96,7 +119,13 @@ def _end_of(pod: Object) -> End | None:
     if code in (137, 143):
         return End(FailureReason.DISRUPTED, f"the pod was killed from outside (exit code {code})", code, name, node)
     reason = ExitCode(code).reason if code in set(ExitCode) else FailureReason.TRAINER_ERROR
-    return End(reason, f"the trainer ended with {code}: {ended.get('message', '').strip()[-1000:] or 'see its log'}", code, name, node)
+    return End(
+        reason,
+        f"the trainer ended with {code}: {ended.get('message', '').strip()[-1000:] or 'see its log'}",
+        code,
+        name,
+        node,
+    )
 
 
 def _terminated(pod: Object) -> dict[str, Any] | None:

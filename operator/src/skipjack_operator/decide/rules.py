@@ -50,12 +50,18 @@ def refuse_invalid(seen: Observed, so_far: Decision) -> Decision:
     metadata = seen.job["metadata"]
     try:
         if len(metadata["name"]) > NAME_MAX:
-            raise SpecRefused("NameTooLong", f"metadata.name has {len(metadata['name'])} characters, at most {NAME_MAX} make host names: choose a shorter one.")
+            raise SpecRefused(
+                "NameTooLong",
+                f"metadata.name has {len(metadata['name'])} characters, at most {NAME_MAX} make host names: choose a shorter one.",
+            )
         own = FineTuneJobSpec.model_validate(seen.job["spec"])
         spec = resolve_spec(own, metadata["name"], metadata["namespace"], metadata["uid"], seen.catalogue)
         spec = spec.pinned(ResolvedValue.model_validate(value) for value in seen.status.get("resolved") or ())
         if len(spec.model_dump_json()) > SPEC_BYTES_MAX:
-            raise SpecRefused("SpecTooLarge", f"the resolved spec is larger than {SPEC_BYTES_MAX} bytes: use fewer sources and prompts.")
+            raise SpecRefused(
+                "SpecTooLarge",
+                f"the resolved spec is larger than {SPEC_BYTES_MAX} bytes: use fewer sources and prompts.",
+            )
         check_claims(seen, spec.compute.nodes, claims_of(spec))
     except ValidationError as error:
         first = error.errors()[0]
@@ -63,7 +69,9 @@ def refuse_invalid(seen: Observed, so_far: Decision) -> Decision:
         return refused(seen, so_far, "SpecInvalid", f"spec.{field}: {first['msg']}.")
     except SpecRefused as refusal:
         return refused(seen, so_far, refusal.reason, refusal.message)
-    return replace(so_far, own=own, resolved=spec).telling(ACCEPTED, True, "Accepted", "The spec is complete and can run.")
+    return replace(so_far, own=own, resolved=spec).telling(
+        ACCEPTED, True, "Accepted", "The spec is complete and can run."
+    )
 
 
 def check_claims(seen: Observed, nodes: int, claims: list[str]) -> None:
@@ -71,9 +79,15 @@ def check_claims(seen: Observed, nodes: int, claims: list[str]) -> None:
     for claim in claims:
         found = seen.claims.get(claim)
         if found is None:
-            raise SpecRefused("ClaimNotFound", f"pvc://{claim}: there is no PersistentVolumeClaim {claim} in this namespace: create it, or name another.")
+            raise SpecRefused(
+                "ClaimNotFound",
+                f"pvc://{claim}: there is no PersistentVolumeClaim {claim} in this namespace: create it, or name another.",
+            )
         if nodes > 1 and "ReadWriteMany" not in found["spec"].get("accessModes", []):
-            raise SpecRefused("ClaimNotShared", f"pvc://{claim} is not ReadWriteMany, and pods on {nodes} nodes would never share it: take another claim, or compute.nodes: 1.")
+            raise SpecRefused(
+                "ClaimNotShared",
+                f"pvc://{claim} is not ReadWriteMany, and pods on {nodes} nodes would never share it: take another claim, or compute.nodes: 1.",
+            )
 
 
 def refused(seen: Observed, so_far: Decision, reason: str, message: str) -> Decision:
@@ -92,7 +106,10 @@ def stop_when_asked(seen: Observed, so_far: Decision) -> Decision:
         ended = End(FailureReason.CANCELLED, "spec.stop is Cancel. The last checkpoint is kept beside the output.")
         return fail(replace(so_far, delete=alive), ended)
     if stop == Stop.FINISH and attempt is None:
-        return fail(so_far, End(FailureReason.CANCELLED, "spec.stop is Finish, but no step was trained: there is nothing to export."))
+        return fail(
+            so_far,
+            End(FailureReason.CANCELLED, "spec.stop is Finish, but no step was trained: there is nothing to export."),
+        )
     return so_far
 
 
@@ -162,7 +179,12 @@ def retry_or_fail(seen: Observed, so_far: Decision) -> Decision:
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (charged - 1)) if end.reason not in UNCHARGED else 0.0
     waited = (seen.now - when).total_seconds()
     if waited < pause or (active and seen.now - when < GONE_AFTER):
-        told = so_far.telling(RUNNING, False, "Retrying", f"Attempt {number_of(attempt)} ended ({end.reason.value}: {end.message}) The next one is about to start.")
+        told = so_far.telling(
+            RUNNING,
+            False,
+            "Retrying",
+            f"Attempt {number_of(attempt)} ended ({end.reason.value}: {end.message}) The next one is about to start.",
+        )
         return replace(told, look_again_seconds=max(1.0, pause - waited)).done()
     return start(seen, so_far, number_of(attempt) + 1, end)
 

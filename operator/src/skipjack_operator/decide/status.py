@@ -20,12 +20,21 @@ def next_status(seen: Observed, decision: Decision) -> dict[str, Any]:
     new = dict(old)
     for kind, told in decision.conditions.items():
         if told.status or kind in old or kind in (ConditionType.ACCEPTED, ConditionType.RUNNING):
-            new[kind.value] = _condition(old.get(kind.value), kind, told, generation, seen.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    fields = {"conditions": list(new.values()), "observedGeneration": generation, "state": _state(new), **decision.status}
+            new[kind.value] = _condition(
+                old.get(kind.value), kind, told, generation, seen.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+            )
+    fields = {
+        "conditions": list(new.values()),
+        "observedGeneration": generation,
+        "state": _state(new),
+        **decision.status,
+    }
     return {key: value for key, value in fields.items() if seen.status.get(key) != value}
 
 
-def _condition(old: dict[str, Any] | None, kind: ConditionType, told: Told, generation: int, now: str) -> dict[str, Any]:
+def _condition(
+    old: dict[str, Any] | None, kind: ConditionType, told: Told, generation: int, now: str
+) -> dict[str, Any]:
     status = "True" if told.status else "False"
     since = old["lastTransitionTime"] if old and old["status"] == status else now
     return {

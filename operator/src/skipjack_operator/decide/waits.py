@@ -25,7 +25,9 @@ def waiting(pods: tuple[Object, ...]) -> tuple[str, str]:
     for pod in pods:
         for condition in (pod.get("status") or {}).get("conditions") or []:
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return condition.get("reason") or "Unschedulable", f"no node takes the pod yet: {condition.get('message', '')}"
+                return condition.get(
+                    "reason"
+                ) or "Unschedulable", f"no node takes the pod yet: {condition.get('message', '')}"
     return "Starting", "Its pods are being started."
 
 
@@ -34,11 +36,18 @@ def given_up(pods: tuple[Object, ...], now: datetime) -> End | None:
     for pod in pods:
         state = _waiting_state(pod)
         cause = state.get("reason") if state else None
-        if cause not in IMAGE | UNSTARTABLE or now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) < PATIENCE:
+        if (
+            cause not in IMAGE | UNSTARTABLE
+            or now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) < PATIENCE
+        ):
             continue
         reason = FailureReason.IMAGE_UNAVAILABLE if cause in IMAGE else FailureReason.POD_UNSTARTABLE
         minutes = PATIENCE.total_seconds() / 60
-        return End(reason, f"{cause} for more than {minutes:.0f} minutes: {state.get('message', '') if state else ''}", pod=pod["metadata"]["name"])
+        return End(
+            reason,
+            f"{cause} for more than {minutes:.0f} minutes: {state.get('message', '') if state else ''}",
+            pod=pod["metadata"]["name"],
+        )
     return None
 
 

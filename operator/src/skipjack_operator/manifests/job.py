@@ -35,7 +35,9 @@ def owner(spec: ResolvedSpec, api_version: str) -> dict[str, Any]:
     }
 
 
-def job_manifest(own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attempt: int, site: PodEnvironment) -> dict[str, Any]:
+def job_manifest(
+    own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attempt: int, site: PodEnvironment
+) -> dict[str, Any]:
     """The batch/v1 Job of an attempt."""
     name = attempt_name(spec.job_name, attempt)
     nodes = spec.compute.nodes
@@ -55,7 +57,12 @@ def job_manifest(own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, a
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": spec.namespace, "labels": ours, "ownerReferences": [owner(spec, "skipjack.dev/v1alpha1")]},
+        "metadata": {
+            "name": name,
+            "namespace": spec.namespace,
+            "labels": ours,
+            "ownerReferences": [owner(spec, "skipjack.dev/v1alpha1")],
+        },
         "spec": {
             "completionMode": "Indexed",
             "completions": nodes,
@@ -64,7 +71,8 @@ def job_manifest(own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, a
             "template": {
                 "metadata": {
                     "labels": ((settings and settings.labels) or {}) | ours,
-                    "annotations": ((settings and settings.annotations) or {}) | {SPEC_ANNOTATION: spec.model_dump_json()},
+                    "annotations": ((settings and settings.annotations) or {})
+                    | {SPEC_ANNOTATION: spec.model_dump_json()},
                 },
                 "spec": pod,
             },

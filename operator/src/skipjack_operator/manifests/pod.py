@@ -44,7 +44,9 @@ class PodEnvironment:
     proxies: dict[str, str] = field(default_factory=dict)
 
 
-def pod_spec(own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attempt: int, master: str, site: PodEnvironment) -> dict[str, Any]:
+def pod_spec(
+    own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attempt: int, master: str, site: PodEnvironment
+) -> dict[str, Any]:
     """The pod's spec of an attempt."""
     settings = own.pod
     tolerations = [*(kind.tolerations or ()), *((settings and settings.tolerations) or ())]
@@ -66,7 +68,7 @@ def pod_spec(own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attem
             {
                 "name": "trainer",
                 "image": site.image,
-                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "terminationMessagePolicy": "File",
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
@@ -95,11 +97,15 @@ def _resources(spec: ResolvedSpec) -> dict[str, Any]:
     limits = {"cpu": compute.cpu_limit, "memory": compute.memory}
     requests = {"cpu": compute.cpu, "memory": compute.memory}
     if compute.accelerator_resource and compute.accelerators_per_node:
-        limits[compute.accelerator_resource] = requests[compute.accelerator_resource] = str(compute.accelerators_per_node)
+        limits[compute.accelerator_resource] = requests[compute.accelerator_resource] = str(
+            compute.accelerators_per_node
+        )
     return {"requests": requests, "limits": limits}
 
 
-def _environment(own: FineTuneJobSpec, spec: ResolvedSpec, attempt: int, master: str, site: PodEnvironment) -> list[dict[str, str]]:
+def _environment(
+    own: FineTuneJobSpec, spec: ResolvedSpec, attempt: int, master: str, site: PodEnvironment
+) -> list[dict[str, str]]:
     ours = {
         ENV_ATTEMPT: str(attempt),
         ENV_MASTER: master,
@@ -141,7 +147,13 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
                 "name": "token",
                 "projected": {
                     "sources": [
-                        {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": token_file}}
+                        {
+                            "serviceAccountToken": {
+                                "audience": TOKEN_AUDIENCE,
+                                "expirationSeconds": TOKEN_SECONDS,
+                                "path": token_file,
+                            }
+                        }
                     ]
                 },
             },
@@ -150,7 +162,11 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
         (
             {
                 "name": "podinfo",
-                "downwardAPI": {"items": [{"path": spec_file, "fieldRef": {"fieldPath": f"metadata.annotations['{SPEC_ANNOTATION}']"}}]},
+                "downwardAPI": {
+                    "items": [
+                        {"path": spec_file, "fieldRef": {"fieldPath": f"metadata.annotations['{SPEC_ANNOTATION}']"}}
+                    ]
+                },
             },
             {"mountPath": spec_folder, "readOnly": True},
         ),
@@ -166,5 +182,10 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
         volume = {"name": f"secret-{number}", "secret": {"secretName": name, "optional": True, "defaultMode": 0o440}}
         volumes.append((volume, {"mountPath": f"{CREDENTIALS_PATH}/{name}", "readOnly": True}))
     if site.ca_configmap:
-        volumes.append(({"name": "ca", "configMap": {"name": site.ca_configmap, "optional": True}}, {"mountPath": CA_PATH, "readOnly": True}))
+        volumes.append(
+            (
+                {"name": "ca", "configMap": {"name": site.ca_configmap, "optional": True}},
+                {"mountPath": CA_PATH, "readOnly": True},
+            )
+        )
     return [volume for volume, _ in volumes], [{"name": volume["name"], **mount} for volume, mount in volumes]

@@ -187,7 +187,9 @@ def _data(status: Object, sample: Sample) -> dict[str, Any]:
     change: dict[str, Any] = {}
     if sample.resolved is not None:
         fields = {entry["field"]: entry for entry in status.get("resolved") or []}
-        fields |= {value.field: value.model_dump(mode="json") for value in sample.resolved if value.field in DATA_DECIDES}
+        fields |= {
+            value.field: value.model_dump(mode="json") for value in sample.resolved if value.field in DATA_DECIDES
+        }
         change["resolved"] = list(fields.values())
     if sample.facts is not None:
         change["facts"] = dict(sample.facts)

@@ -34,7 +34,14 @@ class RowProblem(Exception):
 
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-SHAREGPT_ROLES = {"system": "system", "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "tool": "tool"}
+SHAREGPT_ROLES = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 
 
 def recognise(columns: set[str], place: str) -> RowFormat:
@@ -44,9 +51,13 @@ def recognise(columns: set[str], place: str) -> RowFormat:
         return fits[0]
     expected = "; ".join(f"{kind.value}: {' + '.join(sorted(needed))}" for kind, (needed, _, _) in FORMATS.items())
     if not fits:
-        raise DataInvalid(f"{place}: columns {', '.join(sorted(columns)) or '(none)'} fit no known layout. Expected one of: {expected}.")
+        raise DataInvalid(
+            f"{place}: columns {', '.join(sorted(columns)) or '(none)'} fit no known layout. Expected one of: {expected}."
+        )
     names = ", ".join(kind.value for kind in fits)
-    raise DataInvalid(f"{place}: columns {', '.join(sorted(columns))} fit several layouts ({names}): name one in the source's `format`.")
+    raise DataInvalid(
+        f"{place}: columns {', '.join(sorted(columns))} fit several layouts ({names}): name one in the source's `format`."
+    )
 
 
 def task_of(kind: RowFormat) -> Task:
@@ -76,9 +87,13 @@ def _messages(values: dict[str, Any]) -> Chat:
             raise RowProblem(f"{field}.weight: expected 0 or 1, found {_found(weight)}")
         weights.append(float(weight))
     if messages[-1]["role"] != "assistant":
-        raise RowProblem(f"messages[{len(messages) - 1}].role: the last message must be the assistant's, found {messages[-1]['role']!r}")
+        raise RowProblem(
+            f"messages[{len(messages) - 1}].role: the last message must be the assistant's, found {messages[-1]['role']!r}"
+        )
     tools = _json_if_text(values.get("tools") or [], "tools")
-    bare = tuple({key: value for key, value in message.items() if key != "weight" and value is not None} for message in messages)
+    bare = tuple(
+        {key: value for key, value in message.items() if key != "weight" and value is not None} for message in messages
+    )
     return Chat(bare, tuple(weights), tuple(tools))
 
 
@@ -90,7 +105,9 @@ def _conversations(values: dict[str, Any]) -> Chat:
     for index, turn in enumerate(turns):
         if not isinstance(turn, dict) or turn.get("from") not in SHAREGPT_ROLES:
             found = turn.get("from") if isinstance(turn, dict) else turn
-            raise RowProblem(f"conversations[{index}].from: expected one of {', '.join(SHAREGPT_ROLES)}, found {_found(found)}")
+            raise RowProblem(
+                f"conversations[{index}].from: expected one of {', '.join(SHAREGPT_ROLES)}, found {_found(found)}"
+            )
         messages.append({"role": SHAREGPT_ROLES[turn["from"]], "content": turn.get("value")})
     return _messages({"messages": messages})
 

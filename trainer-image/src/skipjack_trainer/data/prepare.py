@@ -33,7 +33,9 @@ class Prepared:
     facts: dict[str, int]
 
 
-def prepare(spec: ResolvedSpec, tokenizer: Any, access: Access, context_length: int | None, model_can_pack: bool) -> Prepared:
+def prepare(
+    spec: ResolvedSpec, tokenizer: Any, access: Access, context_length: int | None, model_can_pack: bool
+) -> Prepared:
     """Reads, checks and tokenises every row. Raises DataInvalid with the first ten bad rows, DataNotFound, AccessDenied …"""
     problems: list[Broken] = []
     tasks: set[Task] = set()
@@ -41,14 +43,20 @@ def prepare(spec: ResolvedSpec, tokenizer: Any, access: Access, context_length: 
     validation = _examples(spec.dataset.validation, spec, tokenizer, access, problems, tasks)
     if problems:
         shown = "\n".join(f"{problem.place}: {problem.problem}" for problem in problems[:SHOWN_PROBLEMS])
-        raise DataInvalid(f"{len(problems)} bad rows, nothing was trained. The first {min(len(problems), SHOWN_PROBLEMS)}:\n{shown}")
+        raise DataInvalid(
+            f"{len(problems)} bad rows, nothing was trained. The first {min(len(problems), SHOWN_PROBLEMS)}:\n{shown}"
+        )
     if not train:
         raise DataInvalid(f"{', '.join(source.uri for source in spec.dataset.train)}: there is not one row in it.")
     if len(tasks) > 1:
-        raise DataInvalid(f"the sources hold data for several tasks ({', '.join(sorted(tasks))}): train one task a job.")
+        raise DataInvalid(
+            f"the sources hold data for several tasks ({', '.join(sorted(tasks))}): train one task a job."
+        )
     task = tasks.pop()
     if spec.task is not None and spec.task is not task:
-        raise ConfigurationInvalid(f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out.")
+        raise ConfigurationInvalid(
+            f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
+        )
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
@@ -90,12 +98,19 @@ def fit(examples: Sequence[Example], spec: ResolvedSpec) -> tuple[list[Example],
             kept.append(Example(example.input_ids[:limit], example.weights[:limit]))
             cut += 1
     if examples and not kept:
-        raise DataInvalid(f"every row is longer than maxLength ({limit} tokens) and nothing of what is learnt is left: raise it.")
+        raise DataInvalid(
+            f"every row is longer than maxLength ({limit} tokens) and nothing of what is learnt is left: raise it."
+        )
     return kept, cut
 
 
 def _examples(
-    sources: Iterable[ResolvedSource], spec: ResolvedSpec, tokenizer: Any, access: Access, problems: list[Broken], tasks: set[Task]
+    sources: Iterable[ResolvedSource],
+    spec: ResolvedSpec,
+    tokenizer: Any,
+    access: Access,
+    problems: list[Broken],
+    tasks: set[Task],
 ) -> list[Example]:
     examples = []
     for source in sources:
@@ -142,7 +157,9 @@ def _held_out(examples: list[Example], share: str, seed: int) -> tuple[list[Exam
     """(train, validation), disjoint, drawn by `seed`. Raises DataInvalid when nothing would be left to train on."""
     count = max(1, round(len(examples) * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
     if count >= len(examples):
-        raise DataInvalid(f"dataset.validationSplit: {share} of {len(examples)} rows leaves none to train on: hold out fewer.")
+        raise DataInvalid(
+            f"dataset.validationSplit: {share} of {len(examples)} rows leaves none to train on: hold out fewer."
+        )
     chosen = set(random.Random(seed).sample(range(len(examples)), count))
     train = [example for position, example in enumerate(examples) if position not in chosen]
     return train, [examples[position] for position in sorted(chosen)]

@@ -39,7 +39,9 @@ def read(path: Path, name: str) -> Iterator[Row | Broken]:
     """The rows of one file, called `name` in messages. Raises DataInvalid when the file as a whole can't be read."""
     suffix = Path(name.removesuffix(".gz")).suffix.lower()
     if suffix not in READERS:
-        raise DataInvalid(f"{name}: files end in {', '.join(READERS)} (or those with .gz), not in {suffix or 'nothing'}.")
+        raise DataInvalid(
+            f"{name}: files end in {', '.join(READERS)} (or those with .gz), not in {suffix or 'nothing'}."
+        )
     yield from READERS[suffix](path, name)
 
 
@@ -54,7 +56,9 @@ def _text(path: Path, name: str) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise DataInvalid(f"{name}:{line}: not UTF-8 (byte {raw[error.start]:#04x} at offset {error.start}): save the file as UTF-8.") from error
+        raise DataInvalid(
+            f"{name}:{line}: not UTF-8 (byte {raw[error.start]:#04x} at offset {error.start}): save the file as UTF-8."
+        ) from error
 
 
 def _jsonl(path: Path, name: str) -> Iterator[Row | Broken]:
@@ -73,7 +77,9 @@ def _json(path: Path, name: str) -> Iterator[Row | Broken]:
     try:
         rows = json.loads(_text(path, name))
     except json.JSONDecodeError as error:
-        raise DataInvalid(f"{name}:{error.lineno}: not JSON: {error.msg} at column {error.colno}. One object a line? Then call it .jsonl.") from error
+        raise DataInvalid(
+            f"{name}:{error.lineno}: not JSON: {error.msg} at column {error.colno}. One object a line? Then call it .jsonl."
+        ) from error
     if not isinstance(rows, list):
         raise DataInvalid(f"{name}: expected a list of objects, found {_kind(rows)}.")
     for line, values in enumerate(rows, 1):
@@ -84,7 +90,10 @@ def _csv(path: Path, name: str) -> Iterator[Row | Broken]:
     reader = csv.DictReader(io.StringIO(_text(path, name), newline=""), restkey="")
     for line, values in enumerate(reader, 1):
         if "" in values or None in values.values():
-            yield Broken(f"{name}:{line}", f"expected {len(reader.fieldnames or ())} columns as in the header, found more or fewer")
+            yield Broken(
+                f"{name}:{line}",
+                f"expected {len(reader.fieldnames or ())} columns as in the header, found more or fewer",
+            )
         else:
             yield Row(name, line, dict(values))
 
@@ -120,7 +129,9 @@ def _object(values: Any, name: str, line: int) -> Row | Broken:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(type(value), f"a {type(value).__name__}")
+    return {dict: "an object", list: "a list", str: "a string", type(None): "null"}.get(
+        type(value), f"a {type(value).__name__}"
+    )
 
 
 READERS: dict[str, Callable[[Path, str], Iterator[Row | Broken]]] = {

@@ -23,7 +23,9 @@ def render(row: Chat | Document, tokenizer: Any, train_on: TrainOn) -> Example:
     if len(example):
         example.weights[0] = 0.0
     if not example.weights.any():
-        raise RowProblem("nothing in it is learnt: no token of the assistant has weight; check roles, weights and trainOn")
+        raise RowProblem(
+            "nothing in it is learnt: no token of the assistant has weight; check roles, weights and trainOn"
+        )
     return example
 
 
@@ -45,7 +47,9 @@ def _chat(row: Chat, tokenizer: Any, train_on: TrainOn) -> Example:
             "the model has no chat template: use an instruction-tuned model, or bring the data as prompt and completion (task Completion)."
         )
     if train_on is TrainOn.ALL:
-        ids = tokenizer.apply_chat_template(list(row.messages), tools=list(row.tools) or None, tokenize=True, return_dict=True)["input_ids"]
+        ids = tokenizer.apply_chat_template(
+            list(row.messages), tools=list(row.tools) or None, tokenize=True, return_dict=True
+        )["input_ids"]
         return _example(ids, [1.0] * len(ids))
     wanted = _wanted(row, train_on)
     if "generation %}" in template or "generation -%}" in template:
@@ -62,7 +66,11 @@ def _wanted(row: Chat, train_on: TrainOn) -> dict[int, float]:
 
 def _by_markers(row: Chat, tokenizer: Any, wanted: dict[int, float]) -> Example:
     encoded = tokenizer.apply_chat_template(
-        list(row.messages), tools=list(row.tools) or None, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        list(row.messages),
+        tools=list(row.tools) or None,
+        tokenize=True,
+        return_dict=True,
+        return_assistant_tokens_mask=True,
     )
     mask = np.asarray(encoded["assistant_masks"], np.int8)
     starts = np.flatnonzero(np.diff(mask, prepend=0) == 1)
@@ -81,7 +89,11 @@ def _by_prefixes(row: Chat, tokenizer: Any, wanted: dict[int, float]) -> Example
     whole = tokenizer.apply_chat_template(messages, tools=tools, tokenize=False)
     spans = []
     for index, weight in wanted.items():
-        before = tokenizer.apply_chat_template(messages[:index], tools=tools, tokenize=False, add_generation_prompt=True) if index else ""
+        before = (
+            tokenizer.apply_chat_template(messages[:index], tools=tools, tokenize=False, add_generation_prompt=True)
+            if index
+            else ""
+        )
         after = tokenizer.apply_chat_template(messages[: index + 1], tools=tools, tokenize=False)
         if not (whole.startswith(before) and whole.startswith(after.rstrip()) and after.startswith(before)):
             raise ConfigurationInvalid(

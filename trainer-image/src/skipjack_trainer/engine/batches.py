@@ -40,5 +40,7 @@ def padded(examples: Sequence[Example], device: torch.device) -> MicroBatch:
         weights[row, : len(example)] = example.weights
         mask[row, : len(example)] = 1
     return MicroBatch(
-        torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device), attention_mask=torch.from_numpy(mask).to(device)
+        torch.from_numpy(ids).to(device),
+        torch.from_numpy(weights).to(device),
+        attention_mask=torch.from_numpy(mask).to(device),
     )

@@ -42,7 +42,9 @@ class Checkpoints:
     def check_fence(self) -> None:
         newest = self._json(f"{self.prefix}/{FENCE}").get("attempt", 0)
         if newest > self.attempt:
-            raise Interrupted(f"attempt {newest} has taken over from this one ({self.attempt}): nothing more is written.")
+            raise Interrupted(
+                f"attempt {newest} has taken over from this one ({self.attempt}): nothing more is written."
+            )
 
     def save(self, model: Any, optimizer: torch.optim.Optimizer, state: State) -> None:
         """Writes one checkpoint, then forgets the oldest."""
@@ -90,7 +92,10 @@ class Checkpoints:
         except (ValueError, KeyError):
             return {}, [MANIFEST]
         there = [name for name in told if self.store.exists(f"{place}/{name}")]
-        files = {name: self.store.local(f"{place}/{name}") or self.store.get(f"{place}/{name}", self.scratch / "restore") for name in there}
+        files = {
+            name: self.store.local(f"{place}/{name}") or self.store.get(f"{place}/{name}", self.scratch / "restore")
+            for name in there
+        }
         return files, [name for name in told if name not in files or digest(files[name]) != told[name]["sha256"]]
 
     def clear(self) -> None:

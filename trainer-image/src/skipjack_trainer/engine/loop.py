@@ -74,10 +74,19 @@ class Trainee:
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
     settings = spec.hyperparameters
-    return torch.optim.AdamW([p for _, p in trained(model)], lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(
+        [p for _, p in trained(model)], lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
 
 
-def train(run: Trainee, optimizer: torch.optim.Optimizer, checkpoints: Checkpoints, state: State, stop: Stop, tell: Callable[[Told], None]) -> State:
+def train(
+    run: Trainee,
+    optimizer: torch.optim.Optimizer,
+    checkpoints: Checkpoints,
+    state: State,
+    stop: Stop,
+    tell: Callable[[Told], None],
+) -> State:
     """Trains from `state` to the end, or to a Finish. Raises Interrupted (after a checkpoint), Diverged, PeerLost."""
     settings = run.spec.hyperparameters
     steps, batch = settings.max_steps, settings.global_batch_size
@@ -107,12 +116,19 @@ def train(run: Trainee, optimizer: torch.optim.Optimizer, checkpoints: Checkpoin
         loss = loss_sum / weight
         entry = {"step": done, "loss": loss, "learningRate": rate, "gradNorm": norm, "tokens": tokens}
         heldout = None
-        if run.validation and run.spec.evaluation.every_steps and done % run.spec.evaluation.every_steps == 0 and done < steps:
+        if (
+            run.validation
+            and run.spec.evaluation.every_steps
+            and done % run.spec.evaluation.every_steps == 0
+            and done < steps
+        ):
             heldout = entry["heldoutLoss"] = evaluate(run, run.validation)
         entry["seconds"] = time.monotonic() - step_started
         curve.append(entry)
 
-        asked_to_leave, asked_to_finish = (value > 0 for value in run.strategy.total([float(stop.leave), float(stop.finish)]))
+        asked_to_leave, asked_to_finish = (
+            value > 0 for value in run.strategy.total([float(stop.leave), float(stop.finish)])
+        )
         every = run.spec.checkpoint.every_steps
         if done < steps and (asked_to_leave or (every and done % every == 0)):
             if run.strategy.rank == 0:
@@ -124,13 +140,17 @@ def train(run: Trainee, optimizer: torch.optim.Optimizer, checkpoints: Checkpoin
         tell(Told(done, steps, epoch, loss, rate, tokens / entry["seconds"], eta, heldout, saved_step))
         if asked_to_leave and done < steps:
             run.strategy.barrier()
-            raise Interrupted(f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there.")
+            raise Interrupted(
+                f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
+            )
         if asked_to_finish:
             return State(done, curve, best)
     return State(steps, curve, best)
 
 
-def accumulate(run: Trainee, indices: Sequence[int], step: int, parameters: Sequence[torch.nn.Parameter]) -> tuple[float, float, int, float]:
+def accumulate(
+    run: Trainee, indices: Sequence[int], step: int, parameters: Sequence[torch.nn.Parameter]
+) -> tuple[float, float, int, float]:
     """Gradients of one step over all ranks, clipped: (loss sum, weight, tokens, norm before clipping)."""
     run.model.train()
     loss_sum, tokens = 0.0, 0

@@ -27,6 +27,10 @@ class Strategy(Protocol):
 
     def barrier(self) -> None: ...
 
+    def leave(self) -> None:
+        """Waits for every rank, then parts from them in good order."""
+        ...
+
 
 class Single:
     """One process."""
@@ -41,6 +45,9 @@ class Single:
         return
 
     def barrier(self) -> None:
+        return
+
+    def leave(self) -> None:
         return
 
 
@@ -68,6 +75,11 @@ class DataParallel:
 
     def barrier(self) -> None:
         self.total([0.0])
+
+    def leave(self) -> None:
+        self.barrier()
+        # Sockets that are left to the interpreter's end can abort a rank that has done its work.
+        dist.destroy_process_group()
 
     def _reduce(self, tensor: torch.Tensor) -> None:
         try:

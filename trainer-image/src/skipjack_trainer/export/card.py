@@ -32,7 +32,9 @@ def text(story: Story) -> str:
     base = spec.model.uri.removeprefix("hf://").partition("@")[0]
     metrics = "\n".join(f"| {name} | {value:.6g} |" for name, value in sorted(story.metrics.items()))
     values = "\n".join(f"| `{value.field}` | `{value.value}` | {value.origin} |" for value in spec.told())
-    answers = "\n\n".join(f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers)
+    answers = "\n\n".join(
+        f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
+    )
     front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
     if spec.method.lora:
         front += "library_name: peft\n"
@@ -57,10 +59,19 @@ def picture(story: Story, target: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a token)", title=story.spec.job_name)
-    axes.plot([entry["step"] for entry in story.curve], [entry["loss"] for entry in story.curve], label="training", linewidth=1)
+    axes.plot(
+        [entry["step"] for entry in story.curve],
+        [entry["loss"] for entry in story.curve],
+        label="training",
+        linewidth=1,
+    )
     held = [(entry["step"], entry["heldoutLoss"]) for entry in story.curve if "heldoutLoss" in entry]
     if "heldout_loss_before" in story.metrics:
-        held = [(0, story.metrics["heldout_loss_before"]), *held, (len(story.curve), story.metrics["heldout_loss_after"])]
+        held = [
+            (0, story.metrics["heldout_loss_before"]),
+            *held,
+            (len(story.curve), story.metrics["heldout_loss_after"]),
+        ]
     if held:
         axes.plot(*zip(*held, strict=True), "o-", label="held out")
     axes.legend()

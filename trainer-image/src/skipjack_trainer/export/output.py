@@ -71,7 +71,14 @@ class Output:
         told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
         mark_file = folder / MARK
         mark_file.write_text(
-            json.dumps({"job": f"{self.spec.namespace}/{self.spec.job_name}", "jobUid": self.spec.job_uid, "result": told.model_dump(), "files": files})
+            json.dumps(
+                {
+                    "job": f"{self.spec.namespace}/{self.spec.job_name}",
+                    "jobUid": self.spec.job_uid,
+                    "result": told.model_dump(),
+                    "files": files,
+                }
+            )
         )
         self.store.put(mark_file, mark)
         return told

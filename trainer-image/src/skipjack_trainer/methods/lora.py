@@ -29,8 +29,12 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
     try:
         adapted = get_peft_model(model, config)
     except ValueError as error:
-        known = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)})
-        raise ConfigurationInvalid(f"method.lora.targetModules: {error}. This model's linear layers are {', '.join(known)}.") from error
+        known = sorted(
+            {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+        )
+        raise ConfigurationInvalid(
+            f"method.lora.targetModules: {error}. This model's linear layers are {', '.join(known)}."
+        ) from error
     name, _, revision = spec.model.uri.removeprefix("hf://").partition("@")
     adapted.peft_config["default"].base_model_name_or_path = name
     adapted.peft_config["default"].revision = revision or None

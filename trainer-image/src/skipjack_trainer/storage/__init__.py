@@ -18,7 +18,9 @@ def open_store(uri: str, access: Access) -> Located:
     """The store of `uri` and the path in it. Raises TrainerError."""
     scheme = uri.partition("://")[0]
     if scheme not in SCHEMES:
-        raise ConfigurationInvalid(f"{uri}: no storage is called {scheme}://; there are {', '.join(f'{s}://' for s in SCHEMES)}.")
+        raise ConfigurationInvalid(
+            f"{uri}: no storage is called {scheme}://; there are {', '.join(f'{s}://' for s in SCHEMES)}."
+        )
     return SCHEMES[scheme](uri, access)
 
 

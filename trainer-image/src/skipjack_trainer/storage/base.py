@@ -67,7 +67,9 @@ class Access:
         secret = self.secrets[max(prefixes, key=len)]
         place = self.credentials / secret / "token"
         if not place.is_file():
-            raise AccessDenied(f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it.")
+            raise AccessDenied(
+                f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it."
+            )
         return place.read_text().strip()
 
 

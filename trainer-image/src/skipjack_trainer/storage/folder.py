@@ -52,7 +52,9 @@ class Folder:
             partial.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 size = local.stat().st_size
-                raise NoSpace(f"{self.title} is full: {path} needs {size} bytes. Make room or take a larger claim.") from error
+                raise NoSpace(
+                    f"{self.title} is full: {path} needs {size} bytes. Make room or take a larger claim."
+                ) from error
             raise
 
     def exists(self, path: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 from httpx2 import HTTPError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import (
@@ -14,7 +13,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-
 
 from ..errors import AccessDenied, DataNotFound, ModelNotFound, StorageFailed, TrainerError
 from .base import Access, Entry, Located, ReadOnly
@@ -30,7 +28,9 @@ class Hub(ReadOnly):
         self.commit: str = info.sha or revision or "main"
 
     def list(self, prefix: str = "") -> list[Entry]:
-        tree = self._try(lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=self.commit, recursive=True)))
+        tree = self._try(
+            lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=self.commit, recursive=True))
+        )
         return [Entry(item.path, item.size) for item in tree if hasattr(item, "size") and item.path.startswith(prefix)]
 
     def get(self, path: str, into: Path) -> Path:
@@ -65,7 +65,9 @@ class Hub(ReadOnly):
         except HfHubHTTPError as error:
             status = error.response.status_code if error.response is not None else None
             if status in (401, 403):
-                raise AccessDenied(f"{title}: the hub refused the token ({status}): check the Secret in spec.credentials.") from error
+                raise AccessDenied(
+                    f"{title}: the hub refused the token ({status}): check the Secret in spec.credentials."
+                ) from error
             raise StorageFailed(f"{title}: the hub answered {status}: {error}") from error
         except (HTTPError, OSError) as error:
             raise StorageFailed(f"{title}: the hub can't be reached: {error}") from error

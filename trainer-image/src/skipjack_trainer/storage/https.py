@@ -69,7 +69,9 @@ class Https(ReadOnly):
             headers["Authorization"] = f"Bearer {self.token}"
         answer = requests.request(verb, self.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
         if answer.status_code in (401, 403):
-            raise AccessDenied(f"{self.url}: answered {answer.status_code}. Name a Secret with a token for it in spec.credentials.")
+            raise AccessDenied(
+                f"{self.url}: answered {answer.status_code}. Name a Secret with a token for it in spec.credentials."
+            )
         if answer.status_code in (404, 410):
             raise DataNotFound(f"{self.url}: answered {answer.status_code}: there is nothing there.")
         answer.raise_for_status()

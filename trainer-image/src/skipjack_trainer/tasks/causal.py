@@ -17,7 +17,11 @@ CHUNK = 1024
 def loss(model: Any, batch: MicroBatch) -> tuple[torch.Tensor, float]:
     """Sum of weighted cross-entropies in nats, and the sum of the weights."""
     columns = batch.weights.any(dim=0).nonzero().squeeze(1)
-    places = {"position_ids": batch.position_ids} if batch.position_ids is not None else {"attention_mask": batch.attention_mask}
+    places = (
+        {"position_ids": batch.position_ids}
+        if batch.position_ids is not None
+        else {"attention_mask": batch.attention_mask}
+    )
     before = columns - 1
     if keeps_logits(model):
         logits = model(batch.input_ids, **places, use_cache=False, logits_to_keep=before).logits

@@ -16,7 +16,9 @@ class BaseModelSpec(APIModel):
         description="hf://ORG/NAME@REVISION or pvc://CLAIM/PATH."
     )
     parameters: Quantity | None = Field(None, description="Parameters, 3.8G for example; for people.")
-    context_length: int | None = Field(None, ge=8, le=16_777_216, description="Longest sequence, in tokens; bounds maxLength.")
+    context_length: int | None = Field(
+        None, ge=8, le=16_777_216, description="Longest sequence, in tokens; bounds maxLength."
+    )
     licence: Word | None = Field(None, description="SPDX id of the licence; for people.")
 
 

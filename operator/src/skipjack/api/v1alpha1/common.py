@@ -20,7 +20,9 @@ class CEL:
 class APIModel(BaseModel):
     """A block of a resource. `rules` become CEL in the CRD; the API server judges by them, nobody else."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="forbid"
+    )
     rules: ClassVar[tuple[CEL, ...]] = ()
 
 
@@ -41,12 +43,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Toleration(APIModel):
     """A toleration, as in core/v1."""
 
-    key: Annotated[str, StringConstraints(max_length=317)] | None = Field(None, description="Taint key; empty matches every key.")
+    key: Annotated[str, StringConstraints(max_length=317)] | None = Field(
+        None, description="Taint key; empty matches every key."
+    )
     operator: Annotated[str, StringConstraints(pattern="^(Exists|Equal)$", max_length=6)] | None = Field(
         None, description="Exists or Equal (the default)."
     )
     value: Annotated[str, StringConstraints(max_length=63)] | None = Field(None, description="Taint value to match.")
-    effect: Annotated[str, StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)] | None = Field(
-        None, description="Taint effect to match; empty matches all."
-    )
+    effect: (
+        Annotated[str, StringConstraints(pattern="^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)] | None
+    ) = Field(None, description="Taint effect to match; empty matches all.")
     toleration_seconds: int | None = Field(None, ge=0, description="How long NoExecute is tolerated, in seconds.")

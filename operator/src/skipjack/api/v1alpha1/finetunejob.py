@@ -68,15 +68,22 @@ ModelReference = Annotated[
     StringConstraints(max_length=1024, pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?|(hf|pvc|https)://[^\s?#]+)$"),
 ]
 DataURI = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(hf|https|pvc|configmap)://[^\s?#]+$")]
-OutputURI = Annotated[str, StringConstraints(max_length=1024, pattern=r"^pvc://[a-z0-9][-.a-z0-9]*(/[A-Za-z0-9._-]+)+/?$")]
+OutputURI = Annotated[
+    str, StringConstraints(max_length=1024, pattern=r"^pvc://[a-z0-9][-.a-z0-9]*(/[A-Za-z0-9._-]+)+/?$")
+]
 
 
 class Source(APIModel):
     """One place that rows come from."""
 
     rules: ClassVar = (
-        CEL("!self.uri.contains('/../') && !self.uri.endsWith('/..')", "uri must not climb out of its source with '..'"),
-        CEL("!self.uri.matches('^[a-z]+://[^/@]*:[^/]*@')", "uri must not hold a password: name a Secret in spec.credentials"),
+        CEL(
+            "!self.uri.contains('/../') && !self.uri.endsWith('/..')", "uri must not climb out of its source with '..'"
+        ),
+        CEL(
+            "!self.uri.matches('^[a-z]+://[^/@]*:[^/]*@')",
+            "uri must not hold a password: name a Secret in spec.credentials",
+        ),
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
@@ -98,19 +105,23 @@ class Dataset(APIModel):
     validation: Annotated[list[Source], Field(min_length=1, max_length=64)] | None = Field(
         None, description="Held-out rows; the loss on them is told before, during and after training."
     )
-    validation_split: Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", max_length=9)] | None = Field(
-        None, description='Rows to hold out of train: "5%" or a number of rows, as a string.'
-    )
+    validation_split: (
+        Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", max_length=9)] | None
+    ) = Field(None, description='Rows to hold out of train: "5%" or a number of rows, as a string.')
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
-    packing: bool | None = Field(None, description="Put several rows into one sequence. Default: where the model allows it.")
+    packing: bool | None = Field(
+        None, description="Put several rows into one sequence. Default: where the model allows it."
+    )
 
 
 class LoRA(APIModel):
     """Settings of low-rank adaptation (Hu et al. 2021)."""
 
     rank: int | None = Field(None, ge=1, le=1024, description="Rank r of the update. Default: 16.")
-    alpha: float | None = Field(None, gt=0, le=4096, description="Scale: the update counts alpha/rank times. Default: twice the rank.")
+    alpha: float | None = Field(
+        None, gt=0, le=4096, description="Scale: the update counts alpha/rank times. Default: twice the rank."
+    )
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout on the adapter's input. Default: 0.")
     target_modules: Annotated[list[Word], Field(min_length=1, max_length=64)] | None = Field(
         None, description="Names of the linear layers to adapt. Default: all of them but the output head."
@@ -120,7 +131,12 @@ class LoRA(APIModel):
 class Method(APIModel):
     """How the model is changed."""
 
-    rules: ClassVar = (CEL("!has(self.lora) || self.type == 'LoRA'", "method.lora goes with type LoRA alone: remove it or change the type"),)
+    rules: ClassVar = (
+        CEL(
+            "!has(self.lora) || self.type == 'LoRA'",
+            "method.lora goes with type LoRA alone: remove it or change the type",
+        ),
+    )
     type: MethodType = Field(description="LoRA trains a small adapter; Full trains every weight.")
     lora: LoRA | None = Field(None, description="Settings of LoRA.")
 
@@ -128,33 +144,53 @@ class Method(APIModel):
 class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
-    rules: ClassVar = (CEL("!(has(self.epochs) && has(self.maxSteps))", "epochs and maxSteps exclude each other: name one"),)
+    rules: ClassVar = (
+        CEL("!(has(self.epochs) && has(self.maxSteps))", "epochs and maxSteps exclude each other: name one"),
+    )
     epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
     max_steps: int | None = Field(None, ge=1, le=10_000_000, description="Optimiser steps, instead of epochs.")
-    global_batch_size: int | None = Field(None, ge=1, le=65536, description="Examples in one optimiser step, over all pods.")
-    learning_rate: float | None = Field(None, gt=0, le=1, description="Peak learning rate, a number. Default: 2e-4 for LoRA, 2e-5 for Full.")
+    global_batch_size: int | None = Field(
+        None, ge=1, le=65536, description="Examples in one optimiser step, over all pods."
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate, a number. Default: 2e-4 for LoRA, 2e-5 for Full."
+    )
     scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
-    warmup_ratio: Fraction | None = Field(None, description="Share of the steps in which the learning rate rises. Default: 0.05.")
+    warmup_ratio: Fraction | None = Field(
+        None, description="Share of the steps in which the learning rate rises. Default: 0.05."
+    )
     weight_decay: float | None = Field(None, ge=0, le=1, description="AdamW's decoupled weight decay. Default: 0.")
-    max_grad_norm: float | None = Field(None, gt=0, le=1000, description="Gradients are clipped to this norm. Default: 1.")
-    max_length: int | None = Field(None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model.")
-    seed: int | None = Field(None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42.")
+    max_grad_norm: float | None = Field(
+        None, gt=0, le=1000, description="Gradients are clipped to this norm. Default: 1."
+    )
+    max_length: int | None = Field(
+        None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
+    )
+    seed: int | None = Field(
+        None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
+    )
 
 
 class Evaluation(APIModel):
     """What is measured on held-out rows."""
 
-    every_steps: int | None = Field(None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only.")
+    every_steps: int | None = Field(
+        None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only."
+    )
     prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
         None, description="Prompts answered before and after training, greedily, for the model card."
     )
-    max_new_tokens: int | None = Field(None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64.")
+    max_new_tokens: int | None = Field(
+        None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64."
+    )
 
 
 class Checkpoint(APIModel):
     """What a fault can cost."""
 
-    every_steps: int | None = Field(None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all.")
+    every_steps: int | None = Field(
+        None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all."
+    )
     keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")
 
 
@@ -163,23 +199,38 @@ class Compute(APIModel):
 
     node_type: Name | None = Field(None, description="Name of a NodeType. Default: the one marked as default.")
     nodes: int | None = Field(None, ge=1, le=1024, description="Pods, one a node. Default: 1.")
-    accelerators_per_node: int | None = Field(None, ge=1, le=64, description="Accelerators a pod asks for. Default: all of the node type's.")
-    micro_batch_tokens: int | None = Field(None, ge=8, le=4_194_304, description="Most tokens in one forward pass. Default: by memory.")
-    precision: Precision | None = Field(None, description="Arithmetic of the forward pass. Default: BF16 where the node type has it.")
+    accelerators_per_node: int | None = Field(
+        None, ge=1, le=64, description="Accelerators a pod asks for. Default: all of the node type's."
+    )
+    micro_batch_tokens: int | None = Field(
+        None, ge=8, le=4_194_304, description="Most tokens in one forward pass. Default: by memory."
+    )
+    precision: Precision | None = Field(
+        None, description="Arithmetic of the forward pass. Default: BF16 where the node type has it."
+    )
 
 
 class Output(APIModel):
     """Where the result goes."""
 
-    rules: ClassVar = (CEL("!self.uri.contains('/../') && !self.uri.endsWith('/..')", "output.uri must not climb out of its claim with '..'"),)
+    rules: ClassVar = (
+        CEL(
+            "!self.uri.contains('/../') && !self.uri.endsWith('/..')",
+            "output.uri must not climb out of its claim with '..'",
+        ),
+    )
     uri: OutputURI = Field(description="pvc://CLAIM/PATH: a folder in an existing PersistentVolumeClaim.")
-    if_exists: IfExists | None = Field(None, description="What to do when the folder holds another result. Default: Fail.")
+    if_exists: IfExists | None = Field(
+        None, description="What to do when the folder holds another result. Default: Fail."
+    )
 
 
 class Limits(APIModel):
     """Where the job gives up."""
 
-    backoff_limit: int | None = Field(None, ge=0, le=100, description="Failed attempts before the job fails; disruptions don't count. Default: 3.")
+    backoff_limit: int | None = Field(
+        None, ge=0, le=100, description="Failed attempts before the job fails; disruptions don't count. Default: 3."
+    )
 
 
 class Credential(APIModel):
@@ -211,9 +262,9 @@ class PodSettings(APIModel):
     """What may be said of the trainer's pods. Never a raw pod template."""
 
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(None, description="More labels.")
-    annotations: Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=32)] | None = Field(
-        None, description="More annotations."
-    )
+    annotations: (
+        Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=32)] | None
+    ) = Field(None, description="More annotations.")
     tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(None, description="More tolerations.")
     priority_class_name: Name | None = Field(None, description="PriorityClass of the pods.")
     env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(None, description="More environment variables.")
@@ -226,15 +277,23 @@ class FineTuneJobSpec(APIModel):
     task: Task | None = Field(None, description="Left out: told from the data.")
     dataset: Dataset = Field(description="What is learnt from.")
     method: Method | None = Field(None, description="How the model is changed. Default: LoRA.")
-    hyperparameters: Hyperparameters | None = Field(None, description="What decides what is learnt; each has a default.")
+    hyperparameters: Hyperparameters | None = Field(
+        None, description="What decides what is learnt; each has a default."
+    )
     evaluation: Evaluation | None = Field(None, description="What is measured on held-out rows.")
     checkpoint: Checkpoint | None = Field(None, description="How often the state is saved.")
     compute: Compute | None = Field(None, description="Hardware; left out, Skipjack chooses.")
     output: Output = Field(description="Where the result goes.")
     limits: Limits | None = Field(None, description="Where the job gives up.")
-    suspend: bool | None = Field(None, description="true: hardware is released after a checkpoint; false again: training goes on.")
-    stop: Stop | None = Field(None, description="Finish exports what is there and completes; Cancel fails the job. One way.")
-    credentials: Annotated[list[Credential], Field(max_length=16)] | None = Field(None, description="Secrets for sources.")
+    suspend: bool | None = Field(
+        None, description="true: hardware is released after a checkpoint; false again: training goes on."
+    )
+    stop: Stop | None = Field(
+        None, description="Finish exports what is there and completes; Cancel fails the job. One way."
+    )
+    credentials: Annotated[list[Credential], Field(max_length=16)] | None = Field(
+        None, description="Secrets for sources."
+    )
     service_account_name: Name | None = Field(None, description="ServiceAccount of the pods. Default: default.")
     pod: PodSettings | None = Field(None, description="What else may be said of the pods.")
     managed_by: Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")] | None = Field(

@@ -27,9 +27,15 @@ class NodeTypeSpec(APIModel):
     cpu_limit: Quantity | None = Field(None, description="CPU that a pod may use at most. Default: what it asks for.")
     memory: Quantity = Field(description="Memory that a pod asks for, and its limit.")
     accelerator: Accelerator | None = Field(None, description="Left out: the CPU trains.")
-    precisions: Annotated[list[Precision], Field(min_length=1, max_length=4)] = Field(description="Arithmetic that the hardware has.")
-    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(None, description="Labels of the nodes.")
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(None, description="Taints that the pods tolerate.")
+    precisions: Annotated[list[Precision], Field(min_length=1, max_length=4)] = Field(
+        description="Arithmetic that the hardware has."
+    )
+    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(
+        None, description="Labels of the nodes."
+    )
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(
+        None, description="Taints that the pods tolerate."
+    )
     runtime_class_name: Name | None = Field(None, description="RuntimeClass of the pods.")
 
 

@@ -26,7 +26,9 @@ class Condition(APIModel):
     """One aspect of the state, as in meta/v1."""
 
     type: ShortText = Field(description="Accepted, DataReady, Running, Suspended, Complete or Failed.")
-    status: Annotated[str, StringConstraints(pattern="^(True|False|Unknown)$", max_length=7)] = Field(description="True, False or Unknown.")
+    status: Annotated[str, StringConstraints(pattern="^(True|False|Unknown)$", max_length=7)] = Field(
+        description="True, False or Unknown."
+    )
     reason: ShortText = Field(description="One word for programs.")
     message: LongText = Field(description="A sentence for people: what happened and what to do.")
     last_transition_time: ShortText = Field(description="When the status last changed, RFC 3339.")
@@ -74,7 +76,9 @@ class OutputStatus(APIModel):
 
     uri: LongText = Field(description="Where it is.")
     digest: ShortText = Field(description="sha256 over its manifest.")
-    metrics: Annotated[dict[ShortText, ShortText], Field(max_length=64)] | None = Field(None, description="Losses, tokens, seconds, memory.")
+    metrics: Annotated[dict[ShortText, ShortText], Field(max_length=64)] | None = Field(
+        None, description="Losses, tokens, seconds, memory."
+    )
 
 
 class FailureStatus(APIModel):
@@ -93,10 +97,16 @@ class FineTuneJobStatus(APIModel):
     observed_generation: int | None = Field(None, ge=0, description="The spec's generation that was judged last.")
     state: ShortText | None = Field(None, description="One word for people, derived from the conditions.")
     method: ShortText | None = Field(None, description="The method that is used.")
-    conditions: Annotated[list[Condition], Field(max_length=16)] | None = Field(None, description="The state, aspect by aspect.")
-    resolved: Annotated[list[ResolvedField], Field(max_length=128)] | None = Field(None, description="Every setting as it is used, and why.")
+    conditions: Annotated[list[Condition], Field(max_length=16)] | None = Field(
+        None, description="The state, aspect by aspect."
+    )
+    resolved: Annotated[list[ResolvedField], Field(max_length=128)] | None = Field(
+        None, description="Every setting as it is used, and why."
+    )
     attempt: AttemptStatus | None = Field(None, description="The attempt that runs, or ran last.")
     progress: ProgressStatus | None = Field(None, description="How far training is.")
-    facts: Annotated[dict[ShortText, int], Field(max_length=32)] | None = Field(None, description="Rows, tokens and lengths of the data.")
+    facts: Annotated[dict[ShortText, int], Field(max_length=32)] | None = Field(
+        None, description="Rows, tokens and lengths of the data."
+    )
     output: OutputStatus | None = Field(None, description="The result.")
     failure: FailureStatus | None = Field(None, description="Why it failed.")

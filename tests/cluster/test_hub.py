@@ -1,0 +1,113 @@
+"""The hub server, asked by the real client on loopback."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+from tests.cluster.hub.server import commit, serve
+
+WEIGHTS = bytes(range(256)) * 5000
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, content in {
+        "models/org/open/config.json": b'{"model_type": "llama"}',
+        "models/org/open/model.safetensors": WEIGHTS,
+        "models/org/open/sub/deep.txt": b"deep",
+        "models/org/closed/config.json": b"{}",
+        "models/org/closed/.token": b"hf_test\n",
+        "datasets/org/rows/train.jsonl": b'{"a": 1}\n',
+    }.items():
+        file = tmp_path / "root" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def endpoint(root: Path) -> Iterator[str]:
+    server = serve(root, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_snapshot_holds_every_file_byte_by_byte(endpoint: str, tmp_path: Path) -> None:
+    folder = Path(snapshot_download("org/open", endpoint=endpoint, cache_dir=tmp_path / "cache", token=False))
+    found = {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert found == {"config.json": b'{"model_type": "llama"}', "model.safetensors": WEIGHTS, "sub/deep.txt": b"deep"}
+
+
+def test_a_branch_is_pinned_to_a_commit_that_can_be_asked_for(endpoint: str, root: Path, tmp_path: Path) -> None:
+    sha = HfApi(endpoint=endpoint, token=False).model_info("org/open").sha
+    assert sha == commit(root / "models/org/open")
+    file = hf_hub_download("org/open", "config.json", revision=sha, endpoint=endpoint, cache_dir=tmp_path, token=False)
+    assert sha in file
+
+
+def test_the_tree_lists_files_with_their_sizes(endpoint: str) -> None:
+    tree = HfApi(endpoint=endpoint, token=False).list_repo_tree("org/open", recursive=True)
+    assert {entry.path: entry.size for entry in tree} == {
+        "config.json": 23,
+        "model.safetensors": len(WEIGHTS),
+        "sub/deep.txt": 4,
+    }
+
+
+def test_a_data_set_is_served_apart_from_models(endpoint: str, tmp_path: Path) -> None:
+    asked = {"endpoint": endpoint, "cache_dir": tmp_path, "token": False}
+    file = hf_hub_download("org/rows", "train.jsonl", repo_type="dataset", **asked)
+    assert Path(file).read_text() == '{"a": 1}\n'
+    with pytest.raises(RepositoryNotFoundError):
+        hf_hub_download("org/rows", "train.jsonl", **asked)
+
+
+def test_a_repository_that_is_not_there_is_told_so(endpoint: str) -> None:
+    with pytest.raises(RepositoryNotFoundError):
+        HfApi(endpoint=endpoint, token=False).model_info("org/none")
+
+
+def test_a_revision_that_is_not_there_is_told_so(endpoint: str) -> None:
+    with pytest.raises(RevisionNotFoundError):
+        HfApi(endpoint=endpoint, token=False).model_info("org/open", revision="v9")
+
+
+def test_a_file_that_is_not_there_is_told_so(endpoint: str, tmp_path: Path) -> None:
+    with pytest.raises(EntryNotFoundError):
+        hf_hub_download("org/open", "none.bin", endpoint=endpoint, cache_dir=tmp_path, token=False)
+
+
+def test_a_private_repository_is_there_only_for_its_token(endpoint: str, tmp_path: Path) -> None:
+    for token in (False, "hf_wrong"):
+        with pytest.raises(RepositoryNotFoundError):
+            HfApi(endpoint=endpoint, token=token).model_info("org/closed")
+    asked = {"endpoint": endpoint, "cache_dir": tmp_path}
+    folder = Path(snapshot_download("org/closed", token="hf_test", **asked))
+    assert [file.name for file in folder.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("path", ["/org/closed/resolve/main/.token", "/org/open/resolve/main/../closed/.token"])
+def test_nothing_but_a_repositorys_files_is_served(endpoint: str, path: str) -> None:
+    request = requests.Request("GET", endpoint + path, headers={"Authorization": "Bearer hf_test"}).prepare()
+    request.url = endpoint + path
+    with requests.Session() as session:
+        assert session.send(request).status_code in (401, 404)
+
+
+def test_a_broken_download_goes_on_where_it_ended(endpoint: str) -> None:
+    url = f"{endpoint}/org/open/resolve/main/model.safetensors"
+    rest = requests.get(url, headers={"Range": "bytes=1000-"}, timeout=5)
+    assert (rest.status_code, rest.content) == (206, WEIGHTS[1000:])
+    assert rest.headers["Content-Range"] == f"bytes 1000-{len(WEIGHTS) - 1}/{len(WEIGHTS)}"
+    assert requests.get(url, headers={"Range": "bytes=99999999-"}, timeout=5).status_code == 416

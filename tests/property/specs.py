@@ -1,0 +1,62 @@
+"""Any spec that the API may accept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from skipjack.api.v1alpha1 import FineTuneJobSpec
+
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
+label_values = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?", fullmatch=True)
+paths = st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True), min_size=1, max_size=3).map(
+    "/".join
+)
+nasty = st.text(max_size=40) | st.sampled_from(
+    ["$(PATH)", "; rm -rf /", "../../etc/passwd", "a\nb: c", "{{ .Values }}"]
+)
+
+claims = st.builds("pvc://{}/{}".format, names, paths)
+hubs = st.builds("hf://{}/{}".format, names, names)
+configmaps = st.builds("configmap://{}/{}".format, names, paths)
+sources = st.fixed_dictionaries({"uri": claims | hubs | configmaps})
+
+
+def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+env = st.fixed_dictionaries({"name": st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True), "value": nasty})
+toleration = _some(key=label_values, operator=st.sampled_from(["Exists", "Equal"]), value=label_values)
+pods = _some(
+    labels=st.dictionaries(nasty.filter(bool), label_values, max_size=3),
+    annotations=st.dictionaries(nasty.filter(bool), nasty, max_size=3),
+    tolerations=st.lists(toleration, max_size=2),
+    priorityClassName=names,
+    env=st.lists(env, max_size=3),
+)
+methods = st.sampled_from([{"type": "Full"}, {"type": "LoRA"}, {"type": "LoRA", "lora": {"rank": 4}}])
+credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
+
+specs = st.fixed_dictionaries(
+    {
+        "model": names | claims | hubs,
+        "dataset": st.fixed_dictionaries({"train": st.lists(sources, min_size=1, max_size=4)}),
+        "output": st.fixed_dictionaries({"uri": claims}),
+    },
+    optional={
+        "method": methods,
+        "hyperparameters": _some(maxSteps=st.integers(1, 10_000_000), maxLength=st.integers(8, 1_048_576)),
+        "evaluation": _some(prompts=st.lists(nasty.filter(bool), max_size=3)),
+        "compute": _some(
+            nodeType=st.sampled_from(["cpu", "h100x8", "nothing"]),
+            nodes=st.integers(1, 1024),
+            acceleratorsPerNode=st.integers(1, 64),
+            precision=st.sampled_from(["FP32", "BF16"]),
+        ),
+        "credentials": st.lists(credentials, max_size=3),
+        "serviceAccountName": names,
+        "pod": pods,
+    },
+).map(FineTuneJobSpec.model_validate)
