@@ -21,6 +21,10 @@ def registry(queue: Queue, everything: Any) -> kopf.OperatorRegistry:
     """Handlers for jobs, their children, and the catalogues. `everything` wakes all keys."""
     handlers = kopf.OperatorRegistry()
 
+    @kopf.on.login(registry=handlers)
+    def login(**told: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
+
     @kopf.on.event(f"{GROUP}/v1alpha1", "finetunejobs", registry=handlers)
     async def on_job(namespace: str | None, name: str | None, body: kopf.Body, **_: Any) -> None:
         if not _is_echo(body):

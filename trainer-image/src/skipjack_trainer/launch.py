@@ -44,6 +44,7 @@ def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
             f"a training process was ended by signal {-code}" if code < 0 else f"a training process ended with {code}"
         )
         message = f"{killed}{': most often the memory limit; take a larger nodeType or a smaller maxLength' if code == -9 else ''}."
+        pod.termination_path.parent.mkdir(parents=True, exist_ok=True)
         pod.termination_path.write_text(Result(reason=reason.reason, message=message).encode())
         return reason
     except SignalException:
