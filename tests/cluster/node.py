@@ -280,5 +280,8 @@ def kubelet(programs: Path) -> None:
 def write(name: str, value: dict[str, Any]) -> Path:
     """A configuration file; JSON is YAML too."""
     place = RUN / name
-    place.write_text(json.dumps(value, indent=1))
+    text = json.dumps(value, indent=1)
+    # Untouched when it says that already: kube-proxy ends itself when its file is written to.
+    if not place.exists() or place.read_text() != text:
+        place.write_text(text)
     return place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_warm_up_rises_and_every_schedule_begins_at_the_peak() -> None:
         rates = [factor(step, 20, 0.25, scheduler) for step in range(20)]
         assert rates[:5] == pytest.approx([n / 6 for n in range(1, 6)])
         assert rates[5] == 1.0
-        assert all(a >= b for a, b in zip(rates[5:], rates[6:], strict=False))
+        assert all(a >= b for a, b in pairwise(rates[5:]))
     assert factor(19, 20, 0.25, Scheduler.CONSTANT) == 1.0
 
 
