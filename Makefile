@@ -11,7 +11,6 @@ UV := $(CACHE)/uv-$(shell sha256sum requirements/uv.txt | cut -c1-12)/bin/uv
 VENV := .venv
 VENV_STAMP := $(VENV)/stamp-$(shell cat requirements/dev.txt | sha256sum | cut -c1-12)
 RUN := $(VENV)/bin/python
-NODES ?= 1
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,8 +35,8 @@ test-trainer: venv  ## the trainer on tiny models, without a cluster, in minutes
 test-cluster: up  ## everything that needs a cluster
 	$(RUN) -m pytest -m cluster tests
 
-up: venv  ## bring a cluster up, or bring it up to date (NODES=2 for two nodes)
-	$(PYTHON) -m tests.cluster up --nodes $(NODES)
+up: venv  ## bring a cluster up, or bring it up to date
+	$(PYTHON) -m tests.cluster up
 
 down:  ## take the cluster down and leave nothing behind but caches
 	$(PYTHON) -m tests.cluster down

@@ -70,4 +70,8 @@ def leave(path: Path, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: everything is stored and said, and tearing down a gang's sockets has killed processes after that by a signal.
+    os._exit(code)

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from tests.cluster import Cluster
 
+pytestmark = pytest.mark.cluster
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/skipjack"
 SITES: dict[str, list[str]] = {
