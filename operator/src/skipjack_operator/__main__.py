@@ -31,4 +31,5 @@ if __name__ == "__main__":
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JSONLines())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     asyncio.run(main(settings))

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.protocol import JOB_UID_LABEL
+from skipjack.resolve import Catalogue
 from skipjack_operator import catalogue
 from skipjack_operator.client import FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object
 from skipjack_operator.decide.types import Observed, number_of
@@ -28,22 +29,20 @@ async def observe(kube: Kube, key: Key, site: PodEnvironment) -> Observed | None
     jobs, pods, offered = await asyncio.gather(
         kube.list(JOBS, namespace, selector), kube.list(PODS, namespace, selector), catalogue.load(kube)
     )
-    names = _claims(job)
+    names = _claims(job, offered)
     claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in names))
     newest = max((number_of(attempt) for attempt in jobs), default=0)
     mine = tuple(pod for pod in pods if number_of(pod) == newest)
     return Observed(job, tuple(jobs), mine, dict(zip(names, claims, strict=True)), offered, site, datetime.now(UTC))
 
 
-def _claims(job: Object) -> list[str]:
-    """Claims that the spec names; of a spec that can't be read none, for it will be refused."""
+def _claims(job: Object, offered: Catalogue) -> list[str]:
+    """Claims that the spec names, itself or by its BaseModel; of a spec that can't be read none, for it will be refused."""
     try:
         spec = FineTuneJobSpec.model_validate(job["spec"])
     except ValidationError:
         return []
-    uris = [
-        spec.model,
-        spec.output.uri,
-        *(source.uri for source in (*spec.dataset.train, *(spec.dataset.validation or ()))),
-    ]
+    model = next((known.spec.uri for known in offered.base_models if known.name == spec.model), spec.model)
+    sources = (*spec.dataset.train, *(spec.dataset.validation or ()))
+    uris = [model, spec.output.uri, *(source.uri for source in sources)]
     return sorted({uri.removeprefix("pvc://").split("/")[0] for uri in uris if uri.startswith("pvc://")})

@@ -11,7 +11,7 @@ from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.api.v1alpha1.finetunejob import Stop
 from skipjack.api.v1alpha1.status import ConditionType
 from skipjack.protocol import RETRYABLE, SPEC_BYTES_MAX, UNCHARGED, FailureReason, ResolvedValue
-from skipjack.resolve import SpecRefused, resolve_spec
+from skipjack.resolve import ResolvedSpec, SpecRefused, resolve_spec
 from skipjack_operator.manifests import attempt_name, claims_of, job_manifest, service_manifest
 
 from .ends import End, failed_at, has_condition, result_of, succeeded, why
@@ -101,8 +101,8 @@ def stop_when_asked(seen: Observed, so_far: Decision) -> Decision:
     """Cancel ends the attempt and fails the job. Finish is told to the trainer by the answer to its next post."""
     stop = seen.job["spec"].get("stop")
     attempt = seen.attempt
-    if stop == Stop.CANCEL:
-        alive = (attempt,) if attempt is not None and not succeeded(attempt) else ()
+    if stop == Stop.CANCEL and not (attempt is not None and succeeded(attempt)):
+        alive = (attempt,) if attempt is not None else ()
         ended = End(FailureReason.CANCELLED, "spec.stop is Cancel. The last checkpoint is kept beside the output.")
         return fail(replace(so_far, delete=alive), ended)
     if stop == Stop.FINISH and attempt is None:
@@ -156,6 +156,9 @@ def follow_the_attempt(seen: Observed, so_far: Decision) -> Decision:
     if given is not None:
         return fail(replace(so_far, delete=(attempt,)), given)
     so_far = so_far.setting(attempt=attempt_status(seen, number_of(attempt), attempt["metadata"]["uid"]))
+    if "resolved" not in seen.status and so_far.resolved is not None:
+        # The Job was made, and the operator ended before it could say so.
+        so_far = so_far.setting(**settled(so_far.resolved))
     running = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded")]
     if len(running) >= attempt["spec"]["completions"]:
         return so_far.telling(RUNNING, True, "PodsRunning", f"Attempt {number_of(attempt)} runs.").done()
@@ -198,13 +201,13 @@ def start(seen: Observed, so_far: Decision, number: int, cause: End | None) -> D
     children: tuple[Object, ...] = (job_manifest(own, spec, kind.spec, number, seen.site),)
     if spec.compute.nodes > 1:
         children = (service_manifest(spec, number), *children)
-    told = replace(so_far, create=children).setting(
-        attempt=attempt_status(seen, number, None, cause),
-        resolved=[value.model_dump() for value in spec.told()],
-        method=spec.method.type.value,
-    )
+    told = replace(so_far, create=children).setting(attempt=attempt_status(seen, number, None, cause), **settled(spec))
     message = f"Attempt {number} is being started." + (f" The one before ended: {cause.reason.value}." if cause else "")
     return told.telling(RUNNING, False, "Starting", message).done()
+
+
+def settled(spec: ResolvedSpec) -> dict[str, object]:
+    return {"resolved": [value.model_dump() for value in spec.told()], "method": spec.method.type.value}
 
 
 def attempt_status(seen: Observed, number: int, uid: str | None, cause: End | None = None) -> dict[str, object]:

@@ -1,0 +1,153 @@
+"""What users do, on the real cluster: real pods train a tiny model from the hub."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.cluster import Cluster
+from tests.support.kubectl import Kubectl, condition, is_true
+from tests.support.writes import job_writes
+
+pytestmark = pytest.mark.cluster
+
+ROWS = [{"prompt": f"{n} and {n} are", "completion": f" {n + n}"} for n in range(24)]
+
+
+def job(name: str = "sums", **changes: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {
+        "model": "hf://skipjack-test/tiny-llama",
+        "dataset": {"train": [{"uri": "configmap://sums/train.jsonl"}], "validationSplit": "4"},
+        "hyperparameters": {"maxSteps": 12, "globalBatchSize": 4},
+        "output": {"uri": "pvc://models/sums"},
+    }
+    kind = {"apiVersion": "skipjack.dev/v1alpha1", "kind": "FineTuneJob", "metadata": {"name": name}}
+    return kind | {"spec": usual | changes}
+
+
+def bring(kubectl: Kubectl, lines: list[str] | None = None) -> None:
+    """The data and the claim."""
+    text = "\n".join(lines if lines is not None else [json.dumps(row) for row in ROWS])
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sums"}, "data": {"train.jsonl": text}}
+    )
+    claim(kubectl)
+
+
+def claim(kubectl: Kubectl) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": spec})
+
+
+def ended(kubectl: Kubectl, name: str = "sums") -> dict[str, Any]:
+    return kubectl.until("ftj", name, lambda seen: is_true("Complete")(seen) or is_true("Failed")(seen))
+
+
+def test_a_job_ends_complete_with_few_writes_and_all_told_back(kubectl: Kubectl, cluster: Cluster) -> None:
+    bring(kubectl)
+    kubectl.apply(job())
+    seen = ended(kubectl)
+    assert is_true("Complete")(seen), condition(seen, "Failed")
+    status = seen["status"]
+    assert status["output"]["digest"].startswith("sha256:")
+    assert float(status["output"]["metrics"]["heldout_loss_after"]) < float(
+        status["output"]["metrics"]["heldout_loss_before"]
+    )
+    told = {value["field"]: value for value in status["resolved"]}
+    assert told["task"]["value"] == '"Completion"'
+    assert status["progress"]["step"] == status["progress"]["steps"] == 12
+    assert job_writes(cluster, kubectl.namespace, "sums").counted <= 8
+
+
+def test_a_finished_job_is_never_trained_again(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job())
+    ended(kubectl)
+    kubectl("delete", "job", "sums-1")
+    kubectl("annotate", "ftj", "sums", "touched=yes")
+    kubectl.apply(job("later", output={"uri": "pvc://models/later"}))
+    ended(kubectl, "later")
+    assert [child["metadata"]["name"] for child in kubectl.list("jobs")] == ["later-1"]
+
+
+def test_bad_rows_fail_the_job_by_file_line_and_field(kubectl: Kubectl) -> None:
+    bring(kubectl, [json.dumps(ROWS[0]), "{broken", json.dumps({"prompt": "2", "completion": 4})])
+    kubectl.apply(job())
+    seen = ended(kubectl)
+    assert seen["status"]["failure"]["reason"] == "DataInvalid"
+    assert seen["status"]["failure"]["exitCode"] == 10
+    message = condition(seen, "Failed")["message"]
+    assert "train.jsonl:2: not JSON" in message
+    assert "train.jsonl:3: completion: expected text, found 4" in message
+
+
+def test_a_missing_key_of_a_configmap_is_named(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(dataset={"train": [{"uri": "configmap://sums/other.jsonl"}]}))
+    message = condition(ended(kubectl), "Failed")["message"]
+    assert "other.jsonl" in message
+    assert "it has train.jsonl" in message
+
+
+def test_a_model_that_does_not_exist_is_told_with_the_remedy(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(model="hf://skipjack-test/nothing"))
+    seen = ended(kubectl)
+    assert seen["status"]["failure"]["reason"] == "ModelNotFound"
+    assert "spec.credentials" in condition(seen, "Failed")["message"]
+
+
+def test_an_unknown_node_type_is_refused_with_the_nearest(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(compute={"nodeType": "cpus"}))
+    seen = kubectl.until("ftj", "sums", lambda seen: condition(seen, "Accepted").get("status") == "False", 30)
+    assert "Did you mean cpu?" in condition(seen, "Accepted")["message"]
+    assert kubectl.list("jobs") == []
+
+
+def test_a_missing_claim_is_named_and_waited_for(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(output={"uri": "pvc://elsewhere/sums"}))
+    seen = kubectl.until("ftj", "sums", lambda seen: condition(seen, "Accepted").get("status") == "False", 30)
+    assert condition(seen, "Accepted")["reason"] == "ClaimNotFound"
+
+
+def test_a_claim_that_two_nodes_cannot_share_is_refused(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(compute={"nodes": 2}))
+    seen = kubectl.until("ftj", "sums", lambda seen: condition(seen, "Accepted").get("status") == "False", 30)
+    assert condition(seen, "Accepted")["reason"] == "ClaimNotShared"
+
+
+def test_anothers_result_is_not_overwritten(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job())
+    ended(kubectl)
+    kubectl.apply(job("second"))
+    seen = ended(kubectl, "second")
+    assert seen["status"]["failure"]["reason"] == "OutputExists"
+    assert f"{kubectl.namespace}/sums" in condition(seen, "Failed")["message"]
+
+
+def test_a_killed_trainer_goes_on_from_its_checkpoint(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(hyperparameters={"maxSteps": 4000, "globalBatchSize": 4}, checkpoint={"everySteps": 100}))
+    kubectl.until(
+        "ftj", "sums", lambda seen: seen.get("status", {}).get("progress", {}).get("checkpointStep", 0) >= 100, 120
+    )
+    kubectl("delete", "pod", "-l", "skipjack.dev/job=sums", "--wait=false")
+    kubectl.until("ftj", "sums", lambda seen: seen["status"]["attempt"]["number"] == 2, 120)
+    seen = ended(kubectl)
+    assert is_true("Complete")(seen), condition(seen, "Failed")
+    assert seen["status"]["attempt"]["charged"] == 0
+    assert "going on from the checkpoint of step" in kubectl("logs", "job/sums-2", "--tail=-1")
+
+
+def test_a_cancelled_job_fails_as_cancelled_and_its_pod_goes(kubectl: Kubectl) -> None:
+    bring(kubectl)
+    kubectl.apply(job(hyperparameters={"maxSteps": 1000000, "globalBatchSize": 4}))
+    kubectl.until("ftj", "sums", is_true("Running"), 60)
+    kubectl("patch", "ftj", "sums", "--type=merge", "-p", '{"spec":{"stop":"Cancel"}}')
+    assert ended(kubectl)["status"]["failure"]["reason"] == "Cancelled"
+    kubectl("wait", "--for=delete", "pod", "-l", "skipjack.dev/job=sums", "--timeout=60s")
