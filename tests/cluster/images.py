@@ -156,7 +156,6 @@ def base_layout() -> Path:
             hook,
             "trixie",
             layer,
-            "http://deb.debian.org/debian",
             log="base",
         )
         with layer.open("rb") as source:
