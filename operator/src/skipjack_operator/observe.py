@@ -14,6 +14,7 @@ from skipjack_operator import catalogue
 from skipjack_operator.client import FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object
 from skipjack_operator.decide.types import Observed, number_of
 from skipjack_operator.manifests import PodEnvironment
+from skipjack_operator.manifests.uris import names
 
 Key = tuple[str, str]
 """(namespace, name)"""
@@ -29,11 +30,11 @@ async def observe(kube: Kube, key: Key, site: PodEnvironment) -> Observed | None
     jobs, pods, offered = await asyncio.gather(
         kube.list(JOBS, namespace, selector), kube.list(PODS, namespace, selector), catalogue.load(kube)
     )
-    names = _claims(job, offered)
-    claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in names))
+    claimed = _claims(job, offered)
+    claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in claimed))
     newest = max((number_of(attempt) for attempt in jobs), default=0)
     mine = tuple(pod for pod in pods if number_of(pod) == newest)
-    return Observed(job, tuple(jobs), mine, dict(zip(names, claims, strict=True)), offered, site, datetime.now(UTC))
+    return Observed(job, tuple(jobs), mine, dict(zip(claimed, claims, strict=True)), offered, site, datetime.now(UTC))
 
 
 def _claims(job: Object, offered: Catalogue) -> list[str]:
@@ -44,5 +45,4 @@ def _claims(job: Object, offered: Catalogue) -> list[str]:
         return []
     model = next((known.spec.uri for known in offered.base_models if known.name == spec.model), spec.model)
     sources = (*spec.dataset.train, *(spec.dataset.validation or ()))
-    uris = [model, spec.output.uri, *(source.uri for source in sources)]
-    return sorted({uri.removeprefix("pvc://").split("/")[0] for uri in uris if uri.startswith("pvc://")})
+    return names([model, spec.output.uri, *(source.uri for source in sources)], "pvc")

@@ -11,6 +11,7 @@ def sources_of(spec: ResolvedSpec) -> list[str]:
 
 
 def names(uris: list[str], scheme: str) -> list[str]:
+    """What the URIs of that scheme name, each once: pvc://NAME/… and configmap://NAME/…"""
     return sorted({uri.removeprefix(f"{scheme}://").split("/")[0] for uri in uris if uri.startswith(f"{scheme}://")})
 
 

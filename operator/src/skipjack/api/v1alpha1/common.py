@@ -26,13 +26,11 @@ class APIModel(BaseModel):
     rules: ClassVar[tuple[CEL, ...]] = ()
 
 
-NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DNS_PATTERN = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 Name = Annotated[str, StringConstraints(pattern=DNS_PATTERN, max_length=253, min_length=1)]
 Quantity = Annotated[str, StringConstraints(pattern=QUANTITY_PATTERN, max_length=32)]
-URI = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*://[^\s?#]+$", max_length=1024)]
 Word = Annotated[str, StringConstraints(max_length=128, min_length=1)]
 Text = Annotated[str, StringConstraints(max_length=4096, min_length=1)]
 LabelKey = Annotated[str, StringConstraints(max_length=317, min_length=1)]
