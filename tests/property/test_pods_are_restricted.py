@@ -30,7 +30,7 @@ def test_every_accepted_spec_renders_to_pods_that_restricted_accepts(spec: FineT
     whole = resolved(spec)
     if whole is None:
         return
-    job = job_manifest(spec, whole, OFFERED.node_type(whole.compute.node_type)[0].spec, 3, SITE)
+    job = job_manifest(spec, whole, OFFERED.node_type(whole.compute.node_type)[0].spec, 3, SITE, {})
     template = job["spec"]["template"]
     assert offences(template["spec"]) == []
     assert template["spec"]["automountServiceAccountToken"] is False

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import time
 
+from skipjack import __version__
 from skipjack_operator import catalogue, metrics
-from skipjack_operator.client import FINE_TUNE_JOBS, Conflict, Kube, KubeError
-from skipjack_operator.decide import decide
+from skipjack_operator.client import Kube
 from skipjack_operator.events import Events
 from skipjack_operator.leader import Leader
 from skipjack_operator.progress import ProgressAPI, Reviewer, Store, Writer
 from skipjack_operator.server import HEALTH_PORT, PROGRESS_PORT, Health, serve
 
-from .observe import Key, observe
-from .perform import Stale, perform
-from .queue import Queue
+from .reconcile import Reconciler
 from .settings import Settings
 from .watch import watch
-
-logger = logging.getLogger(__name__)
 
 LEASE = "skipjack-operator"
 WORKERS = 8
@@ -34,11 +28,12 @@ class Operator:
 
     def __init__(self, kube: Kube, settings: Settings) -> None:
         self.kube, self.settings = kube, settings
-        self.queue, self.events = Queue(), Events(kube, settings.pod_name)
         self.health = Health(kube)
         self.store = Store()
         self.writer = Writer(kube, self.store)
         self.leader = Leader(kube, settings.namespace, LEASE, pod_name=settings.pod_name)
+        events = Events(kube, settings.pod_name)
+        self.reconciler = Reconciler(kube, settings.watch_namespaces, settings.pods, events, self.store)
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -62,15 +57,15 @@ class Operator:
 
     async def lead(self) -> None:
         await self.leader.acquire()
-        await catalogue.seed(self.kube, events=self.events)
+        await catalogue.seed(self.kube)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.leader.keep())
             group.create_task(self.writer.run())
             group.create_task(self.beat())
             group.create_task(self.resync())
-            group.create_task(watch(self.queue, self.everything, self.settings.watch_namespaces, self.stop))
+            group.create_task(watch(self.reconciler, self.settings.watch_namespaces, self.stop))
             for _ in range(WORKERS):
-                group.create_task(self.work())
+                group.create_task(self.reconciler.work())
 
     async def beat(self) -> None:
         while True:
@@ -78,53 +73,12 @@ class Operator:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def resync(self) -> None:
-        """Events can be lost; this finds what they would have told."""
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
-            await self.everything()
-
-    async def everything(self) -> None:
-        """Wakes every job that has not ended."""
-        for namespace in self.settings.watch_namespaces or (None,):
-            for job in await self.kube.list(FINE_TUNE_JOBS, namespace):
-                await self.queue.add((job["metadata"]["namespace"], job["metadata"]["name"]))
-
-    async def work(self) -> None:
-        while True:
-            key = await self.queue.take()
-            started = time.monotonic()
-            try:
-                await self.reconcile(key)
-            except (Conflict, Stale) as error:
-                logger.info("%s/%s changed meanwhile: %s", *key, error)
-                metrics.RECONCILE_TOTAL.labels("stale").inc()
-                await self.queue.failed(key)
-            except KubeError as error:
-                logger.warning("%s/%s: %s", *key, error)
-                metrics.RECONCILE_TOTAL.labels("error").inc()
-                metrics.RECONCILE_ERRORS_TOTAL.labels(type(error).__name__).inc()
-                await self.queue.failed(key)
-            except Exception as error:
-                logger.exception("%s/%s", *key)
-                metrics.RECONCILE_TOTAL.labels("error").inc()
-                metrics.RECONCILE_ERRORS_TOTAL.labels(type(error).__name__).inc()
-                await self.queue.failed(key)
-            else:
-                metrics.RECONCILE_TOTAL.labels("ok").inc()
-                await self.queue.done(key)
-            finally:
-                metrics.RECONCILE_DURATION_SECONDS.observe(time.monotonic() - started)
-                metrics.WORKQUEUE_WORK_DURATION_SECONDS.observe(time.monotonic() - started)
-
-    async def reconcile(self, key: Key) -> None:
-        seen = await observe(self.kube, key, self.settings.pods)
-        if seen is None:
-            return
-        decision = await perform(self.kube, self.events, seen, decide(seen))
-        if decision.look_again_seconds is not None:
-            self.queue.add_later(key, decision.look_again_seconds)
+            await self.reconciler.everything()
 
 
 async def main(settings: Settings) -> None:
+    metrics.BUILD_INFO.labels(__version__).set(1)
     async with Kube.connect() as kube:
         await Operator(kube, settings).run()

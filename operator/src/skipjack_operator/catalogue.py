@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,11 @@ from skipjack.api.v1alpha1 import BaseModelResource, NodeTypeResource
 from skipjack.resolve import Catalogue
 
 from . import metrics
-from .client import BASE_MODELS, NODE_TYPES, AlreadyExists, Forbidden, Invalid, Kind, Kube, Object
-from .events import Events
+from .client import BASE_MODELS, NODE_TYPES, AlreadyExists, Forbidden, Invalid, Kind, Kube
 
 logger = logging.getLogger(__name__)
 
+FRESH_SECONDS = 60.0
 SEED_PATH = Path("/etc/skipjack/catalogue/catalogue.yaml")
 
 Resource = NodeTypeResource | BaseModelResource
@@ -51,26 +53,18 @@ class Refusal:
         return f"{self.where}: {self.message}"
 
 
-async def seed(
-    kube: Kube, path: Path = SEED_PATH, events: Events | None = None, about: Object | None = None
-) -> tuple[Refusal, ...]:
-    """Create what the file lists and the cluster lacks; overwrite nothing. Gives the entries that were refused.
+async def seed(kube: Kube, path: Path = SEED_PATH) -> tuple[Refusal, ...]:
+    """Create what the file lists and the cluster lacks; overwrite nothing. Gives the entries that were refused, logged.
 
-    The refused are logged and, where there is an object to tell it of (`about`, the operator's pod), told by an Event.
     Raises KubeError when the API server can't be reached or serves no catalogues.
     """
     if not path.exists():
         return ()
-    refusals: list[Refusal] = []
-    for entry in read(path):
-        refusal = entry if isinstance(entry, Refusal) else await _create(kube, path, *entry)
-        if refusal is None:
-            continue
-        refusals.append(refusal)
+    outcomes = [entry if isinstance(entry, Refusal) else await _create(kube, path, *entry) for entry in read(path)]
+    refusals = tuple(refusal for refusal in outcomes if refusal is not None)
+    for refusal in refusals:
         logger.error("catalogue entry refused: %s", refusal)
-        if events is not None and about is not None:
-            await events.emit(about, "Warning", "CatalogueEntryRefused", str(refusal), "Seed")
-    return tuple(refusals)
+    return refusals
 
 
 def read(path: Path) -> Iterator[tuple[Section, Resource] | Refusal]:
@@ -92,6 +86,34 @@ def read(path: Path) -> Iterator[tuple[Section, Resource] | Refusal]:
         else:
             for index, entry in enumerate(entries or []):
                 yield _entry(section, entry, f"{path.name}: {field}[{index}]")
+
+
+class Shelf:
+    """The catalogues as they are, read again when a watch says that they changed, and every FRESH_SECONDS in case it didn't."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._catalogue: Catalogue | None = None
+        self._until = 0.0
+        self._reading = asyncio.Lock()
+
+    def changed(self) -> None:
+        """What is known is no longer so."""
+        self._until = 0.0
+
+    async def catalogue(self) -> Catalogue:
+        """Raises KubeError."""
+        async with self._reading:
+            if self._catalogue is None or self._clock() >= self._until:
+                # Set before reading: a change that is told meanwhile must not be lost.
+                self._until = self._clock() + FRESH_SECONDS
+                try:
+                    self._catalogue = await load(self._kube)
+                except BaseException:
+                    self._until = 0.0
+                    raise
+            return self._catalogue
 
 
 async def load(kube: Kube) -> Catalogue:

@@ -49,7 +49,6 @@ KUBE_REQUESTS_TOTAL = _counter("kube_requests_total", "Requests to the API serve
 KUBE_REQUEST_DURATION_SECONDS = _histogram("kube_request_duration_seconds", "Time to its answer.", "verb", "resource")
 KUBE_THROTTLED_SECONDS_TOTAL = _counter("kube_throttled_seconds_total", "Time that requests waited for our own limit.")
 
-WATCH_RESTARTS_TOTAL = _counter("watch_restarts_total", "Watches begun anew.", "resource")
 EVENT_LOOP_LAG_SECONDS = _gauge("event_loop_lag_seconds", "How late the event loop's last tick was.")
 LEADER = _gauge("leader", "1 while this replica leads.")
 BUILD_INFO = _gauge("build_info", "Always 1; what is built tells the label.", "version")
@@ -57,9 +56,9 @@ BUILD_INFO = _gauge("build_info", "Always 1; what is built tells the label.", "v
 EVENTS_TOTAL = _counter("events_total", "Kubernetes Events, by what became of them.", "result")
 CATALOGUE_INVALID = _gauge("catalogue_invalid", "Catalogue objects that can't be used.", "kind")
 
-JOBS = _gauge("jobs", "FineTuneJobs, by condition that is true.", "condition")
+JOBS = _gauge("jobs", "FineTuneJobs, by state.", "state")
 JOBS_FINISHED_TOTAL = _counter("jobs_finished_total", "FineTuneJobs that ended.", "result", "reason")
-RETRIES_TOTAL = _counter("retries_total", "Attempts after the first, by why they were needed.", "cause")
+RETRIES_TOTAL = _counter("retries_total", "Attempts after the first, by why the one before ended.", "cause")
 TIME_TO_RUNNING_SECONDS = _histogram("time_to_running_seconds", "Creation to Running.", buckets=WAITING_SECONDS)
 
 PROGRESS_POSTS_TOTAL = _counter("progress_posts_total", "Progress posts, by the status of the answer.", "code")

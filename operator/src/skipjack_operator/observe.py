@@ -10,31 +10,58 @@ from pydantic import ValidationError
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.protocol import JOB_UID_LABEL
 from skipjack.resolve import Catalogue
-from skipjack_operator import catalogue
-from skipjack_operator.client import FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object
+from skipjack_operator.catalogue import Shelf
+from skipjack_operator.client import EVENTS, FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object, Objects
+from skipjack_operator.decide.ends import has_condition, is_over
 from skipjack_operator.decide.types import Observed, number_of
 from skipjack_operator.manifests import PodEnvironment
 from skipjack_operator.manifests.uris import names
+from skipjack_operator.owners import is_child_of
 
 Key = tuple[str, str]
 """(namespace, name)"""
 
 
-async def observe(kube: Kube, key: Key, site: PodEnvironment) -> Observed | None:
+async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> Observed | None:
     """Everything that deciding needs; None where the job is gone. Raises KubeError."""
     namespace, name = key
     job = await kube.get(FINE_TUNE_JOBS, namespace, name)
     if job is None:
         return None
-    selector = f"{JOB_UID_LABEL}={job['metadata']['uid']}"
-    jobs, pods, offered = await asyncio.gather(
-        kube.list(JOBS, namespace, selector), kube.list(PODS, namespace, selector), catalogue.load(kube)
-    )
-    claimed = _claims(job, offered)
+    offered = await shelf.catalogue()
+    uid = job["metadata"]["uid"]
+    attempts = [a for a in await kube.list(JOBS, namespace, f"{JOB_UID_LABEL}={uid}") if is_child_of(a, uid)]
+    claimed = [] if has_condition(job, "Complete", "Failed") else _claims(job, offered)
+    pods = await _pods(kube, attempts)
     claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in claimed))
-    newest = max((number_of(attempt) for attempt in jobs), default=0)
-    mine = tuple(pod for pod in pods if number_of(pod) == newest)
-    return Observed(job, tuple(jobs), mine, dict(zip(claimed, claims, strict=True)), offered, site, datetime.now(UTC))
+    return Observed(
+        job=job,
+        attempts=tuple(attempts),
+        pods=tuple(pods),
+        claims=dict(zip(claimed, claims, strict=True)),
+        catalogue=offered,
+        site=site,
+        now=datetime.now(UTC),
+        warnings=() if pods else tuple(await _warnings(kube, attempts)),
+    )
+
+
+async def _pods(kube: Kube, attempts: Objects) -> Objects:
+    """Pods of the newest attempt."""
+    if not attempts:
+        return []
+    newest = max(attempts, key=number_of)["metadata"]
+    return await kube.list(PODS, newest["namespace"], f"batch.kubernetes.io/controller-uid={newest['uid']}")
+
+
+async def _warnings(kube: Kube, attempts: Objects) -> Objects:
+    """What Kubernetes says of the newest attempt where it has made no pod: a quota or an admission rule forbids it, for example."""
+    if not attempts or is_over(newest := max(attempts, key=number_of)) or newest["spec"].get("suspend"):
+        return []
+    metadata = newest["metadata"]
+    return await kube.list(
+        EVENTS, metadata["namespace"], field_selector=f"regarding.uid={metadata['uid']},type=Warning"
+    )
 
 
 def _claims(job: Object, offered: Catalogue) -> list[str]:

@@ -1,32 +1,40 @@
-"""Carrying a decision out: children are created, never re-applied; the status comes last, and only when it differs."""
+"""Carrying a decision out: children are created, never re-applied; then the status, only when it differs; deleting comes last.
+
+A crash before or after any of these writes is followed by the same end: what was not written is decided again.
+"""
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 
 from skipjack.api.v1alpha1.status import ConditionType
-from skipjack_operator import metrics
-from skipjack_operator.client import FINE_TUNE_JOBS, JOBS, SERVICES, AlreadyExists, Forbidden, Kube, Object
+from skipjack_operator.client import (
+    FINE_TUNE_JOBS,
+    JOBS,
+    SERVICES,
+    AlreadyExists,
+    Forbidden,
+    Invalid,
+    Kube,
+    Object,
+)
 from skipjack_operator.decide import Decision, Observed, next_status
 from skipjack_operator.decide.ends import has_condition
-from skipjack_operator.events import Events
-
-logger = logging.getLogger(__name__)
+from skipjack_operator.owners import is_child_of
 
 KINDS = {"Job": JOBS, "Service": SERVICES}
-QUOTA_PAUSE_SECONDS = 30.0
+HELD_UP_SECONDS = 30.0
 
 
 class Stale(Exception):
     """What was observed is no longer so: look again."""
 
 
-async def perform(kube: Kube, events: Events, seen: Observed, decision: Decision) -> Decision:
-    """Does what was decided; gives the decision as it came out (a quota may have refused a child). Raises KubeError, Stale."""
+async def perform(kube: Kube, seen: Observed, decision: Decision) -> tuple[Decision, Object]:
+    """Does what was decided. Gives the decision as it came out (the API server may have refused a child), and what the status
+    was changed by. Raises KubeError, Stale."""
     metadata = seen.job["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
-    for child in decision.delete:
-        await kube.delete(JOBS, namespace, child["metadata"]["name"], child["metadata"]["uid"])
     for child, wanted in decision.suspend:
         await kube.patch(JOBS, namespace, child["metadata"]["name"], {"spec": {"suspend": wanted}})
     if decision.create:
@@ -35,8 +43,9 @@ async def perform(kube: Kube, events: Events, seen: Observed, decision: Decision
     if change:
         fence = {"metadata": {"uid": metadata["uid"]}, "status": change}
         await kube.patch_status(FINE_TUNE_JOBS, namespace, name, fence)
-        await _tell(events, seen, change)
-    return decision
+    for child in decision.delete:
+        await kube.delete(JOBS, namespace, child["metadata"]["name"], child["metadata"]["uid"])
+    return decision, change
 
 
 async def _create(kube: Kube, seen: Observed, decision: Decision) -> Decision:
@@ -48,46 +57,32 @@ async def _create(kube: Kube, seen: Observed, decision: Decision) -> Decision:
     if live is None or not same or has_condition(live, "Complete", "Failed"):
         raise Stale(f"{metadata['namespace']}/{metadata['name']} has changed since it was observed")
     for child in decision.create:
-        kind = KINDS[child["kind"]]
+        kind, name = KINDS[child["kind"]], child["metadata"]["name"]
         try:
             await kube.create(kind, metadata["namespace"], child)
         except AlreadyExists as error:
-            there = await kube.get(kind, metadata["namespace"], child["metadata"]["name"])
+            there = await kube.get(kind, metadata["namespace"], name)
             if there is None:
-                raise Stale(f"{child['metadata']['name']} came and went") from error
-            if not _is_ours(there, metadata["uid"]):
-                message = f"{child['kind']} {child['metadata']['name']} exists and is not this job's: rename or remove it, or rename the job."
-                return _held_up(seen, "NameConflict", message)
-        except Forbidden as error:
-            if not error.is_quota:
-                raise
+                raise Stale(f"{name} came and went") from error
+            if not is_child_of(there, metadata["uid"]):
+                return _held_up(
+                    decision,
+                    "NameConflict",
+                    f"{child['kind']} {name} exists and is not this job's: rename or remove it, or rename the job.",
+                )
+        except (Forbidden, Invalid) as error:
+            is_quota = isinstance(error, Forbidden) and error.is_quota
             return _held_up(
-                seen, "QuotaExceeded", f"{error.message}. It is tried again every {QUOTA_PAUSE_SECONDS:.0f} s."
+                decision,
+                "QuotaExceeded" if is_quota else f"{child['kind']}Refused",
+                f"The API server refuses {child['kind']} {name}: {error.message}",
             )
     return decision
 
 
-def _held_up(seen: Observed, reason: str, message: str) -> Decision:
-    told = Decision(look_again_seconds=QUOTA_PAUSE_SECONDS).telling(
-        ConditionType.ACCEPTED, True, "Accepted", "The spec is complete and can run."
+def _held_up(decision: Decision, reason: str, message: str) -> Decision:
+    """Nothing was begun: so the status tells of no attempt, but of what is in its way."""
+    told = decision.telling(
+        ConditionType.RUNNING, False, reason, f"{message} It is tried again every {HELD_UP_SECONDS:.0f} s."
     )
-    return told.telling(ConditionType.RUNNING, False, reason, message)
-
-
-def _is_ours(child: Object, uid: str) -> bool:
-    return any(o.get("controller") and o["uid"] == uid for o in child["metadata"].get("ownerReferences", []))
-
-
-async def _tell(events: Events, seen: Observed, change: Object) -> None:
-    """An Event for each condition that turned, and the metrics of an end."""
-    old = {condition["type"]: condition for condition in seen.status.get("conditions") or []}
-    for condition in change.get("conditions", []):
-        before = old.get(condition["type"], {})
-        if before.get("status") == condition["status"] and before.get("reason") == condition["reason"]:
-            continue
-        kind, holds = condition["type"], condition["status"] == "True"
-        if holds and kind in (ConditionType.COMPLETE, ConditionType.FAILED):
-            metrics.JOBS_FINISHED_TOTAL.labels(kind, condition["reason"]).inc()
-            metrics.forget_job(seen.job["metadata"]["namespace"], seen.job["metadata"]["name"])
-        wrong = kind == ConditionType.FAILED or (kind == ConditionType.ACCEPTED and not holds)
-        await events.emit(seen.job, "Warning" if wrong else "Normal", condition["reason"], condition["message"])
+    return replace(told, create=(), delete=(), status={}, look_again_seconds=HELD_UP_SECONDS)

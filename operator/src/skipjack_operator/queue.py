@@ -18,12 +18,17 @@ class Queue:
 
     def __init__(self) -> None:
         self._ready: dict[Key, float] = {}
-        self._working: set[Key] = set()
+        self._working: dict[Key, float] = {}
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._adding: set[asyncio.Future[None]] = set()
         self._wake = asyncio.Condition()
+        metrics.WORKQUEUE_LONGEST_RUNNING_SECONDS.set_function(self.longest_working_seconds)
+
+    def longest_working_seconds(self) -> float:
+        """How long the oldest key in work has been worked on; 0 when none is."""
+        return time.monotonic() - min(self._working.values()) if self._working else 0.0
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -62,7 +67,7 @@ class Queue:
             key = next(iter(self._ready))
             metrics.WORKQUEUE_QUEUE_DURATION_SECONDS.observe(time.monotonic() - self._ready.pop(key))
             metrics.WORKQUEUE_DEPTH.set(len(self._ready))
-            self._working.add(key)
+            self._working[key] = time.monotonic()
             return key
 
     async def done(self, key: Key) -> None:
@@ -78,7 +83,7 @@ class Queue:
         await self._release(key)
 
     async def _release(self, key: Key) -> None:
-        self._working.discard(key)
+        self._working.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             await self.add(key)

@@ -9,6 +9,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import reduce
 from typing import Any
 
 from aiohttp import web
@@ -63,7 +64,7 @@ class APIServer:
         self.url = ""
         self._version = 100
 
-    def add(self, kind: Kind, namespace: str | None, name: str, **fields: Any) -> Object:
+    def add(self, kind: Kind, namespace: str | None, name: str, /, **fields: Any) -> Object:
         metadata = {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": "2026-01-01T00:00:00Z"}
         metadata |= {"namespace": namespace} if namespace else {}
         metadata |= fields.pop("metadata", {})
@@ -136,6 +137,10 @@ class APIServer:
 
     def _list(self, path: str, request: web.Request) -> web.Response:
         items = [o for p, o in sorted(self.objects.items()) if p.rsplit("/", 1)[0] == path]
+        for label, value in _terms(request, "labelSelector"):
+            items = [o for o in items if o["metadata"].get("labels", {}).get(label) == value]
+        for field, value in _terms(request, "fieldSelector"):
+            items = [o for o in items if reduce(lambda at, key: at.get(key, {}), field.split("."), o) == value]
         start, limit = int(request.query.get("continue", 0)), int(request.query.get("limit", 500))
         more = {"continue": str(start + limit)} if start + limit < len(items) else {}
         return web.json_response({"metadata": more, "items": items[start : start + limit]})
@@ -169,6 +174,10 @@ class APIServer:
         body["metadata"]["resourceVersion"] = str(self._version)
         self.objects[path] = body
         return body
+
+
+def _terms(request: web.Request, selector: str) -> list[list[str]]:
+    return [term.split("=") for term in request.query.get(selector, "").split(",") if term]
 
 
 def _merge(target: Object, change: Object) -> None:

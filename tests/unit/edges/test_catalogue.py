@@ -8,8 +8,7 @@ from textwrap import dedent
 import pytest
 
 from skipjack_operator import catalogue
-from skipjack_operator.client import BASE_MODELS, EVENTS, NODE_TYPES, Kube, NotServed
-from skipjack_operator.events import Events
+from skipjack_operator.client import BASE_MODELS, NODE_TYPES, Kube, NotServed
 
 from .apiserver import APIServer, answers, status
 
@@ -50,16 +49,13 @@ async def test_a_broken_entry_is_named_and_the_others_are_created(
     server: APIServer, kube: Kube, tmp_path: Path
 ) -> None:
     broken = GOOD + "- name: none\n  spec: {uri: ftp://x, size: 3}\n- {spec: {}}\n- just words\n"
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator-1", "namespace": "ns", "uid": "p"}}
-    refused = [str(r) for r in await catalogue.seed(kube, file(tmp_path, broken), Events(kube), pod)]
+    refused = [str(r) for r in await catalogue.seed(kube, file(tmp_path, broken))]
     assert len(refused) == 3
     assert refused[0].startswith("catalogue.yaml: baseModels[1] (none): ")
     assert "spec.uri: " in refused[0]
     assert "spec.size: " in refused[0]
     assert "baseModels[2]: name: " in refused[1]
     assert sum("/nodetypes/" in p or "/basemodels/" in p for p in server.objects) == 3
-    told = [o for p, o in server.objects.items() if p.startswith(EVENTS.path("ns"))]
-    assert [e["note"] for e in told] == refused
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "nodeTypes: 3", "nodeType: []", "'x'"])
@@ -93,3 +89,26 @@ async def test_an_invalid_live_object_is_left_out_with_a_reason(
     server.add(NODE_TYPES, None, "fine", spec={"cpu": "1", "memory": "1Gi", "precisions": ["FP32"]})
     assert [t.name for t in (await catalogue.load(kube)).node_types] == ["fine"]
     assert "NodeType (odd): spec.cpu: " in caplog.text
+
+
+async def test_the_shelf_is_read_again_when_it_changed_and_when_it_is_old(server: APIServer, kube: Kube) -> None:
+    now = [0.0]
+    shelf = catalogue.Shelf(kube, lambda: now[0])
+    server.add(NODE_TYPES, None, "one", spec={"cpu": "1", "memory": "1Gi", "precisions": ["FP32"]})
+    assert len((await shelf.catalogue()).node_types) == 1
+    server.add(NODE_TYPES, None, "two", spec={"cpu": "1", "memory": "1Gi", "precisions": ["FP32"]})
+    assert len((await shelf.catalogue()).node_types) == 1
+    shelf.changed()
+    assert len((await shelf.catalogue()).node_types) == 2
+    server.add(NODE_TYPES, None, "three", spec={"cpu": "1", "memory": "1Gi", "precisions": ["FP32"]})
+    now[0] += catalogue.FRESH_SECONDS
+    assert len((await shelf.catalogue()).node_types) == 3
+
+
+async def test_a_shelf_that_could_not_be_read_is_not_taken_for_fresh(server: APIServer, kube: Kube) -> None:
+    shelf = catalogue.Shelf(kube)
+    server.faults.append(answers(lambda: status(404, "NotFound")))
+    with pytest.raises(NotServed):
+        await shelf.catalogue()
+    server.add(NODE_TYPES, None, "one", spec={"cpu": "1", "memory": "1Gi", "precisions": ["FP32"]})
+    assert len((await shelf.catalogue()).node_types) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from skipjack.api.v1alpha1.status import ConditionType
 from skipjack.protocol import ExitCode, FailureReason, Result
 from skipjack_operator.decide import Decision, decide, next_status
 
-from .world import attempt, ended, job, pod, seen, told, true
+from .world import LONG_AGO, NOW, attempt, ended, job, pod, seen, told, true
 
 NOTHING = Decision(is_final=True)
 
@@ -145,19 +146,89 @@ def test_out_of_memory_is_told_and_charged() -> None:
 
 def test_a_disruption_is_never_charged() -> None:
     taken = [{"type": "DisruptionTarget", "status": "True", "message": "node drained"}]
-    own = job(told(charged=3))
-    decision = decide(seen(own, (attempt(1, "Failed"),), (ended(143, conditions=taken),)))
+    failed = attempt(1, "Failed", charged=3)
+    decision = decide(seen(job(told()), (failed,), (ended(143, conditions=taken),)))
     assert started(decision) == ["bot-2"]
     assert decision.status["attempt"]["charged"] == 3
 
 
 def test_the_backoff_limit_ends_the_job() -> None:
-    own = job(told(charged=1), limits={"backoffLimit": 1})
-    assert failure(decide(seen(own, (attempt(1, "Failed"),), (ended(1),)))) == "TrainerError"
+    own = job(told(2), limits={"backoffLimit": 1})
+    assert failure(decide(seen(own, (attempt(2, "Failed", charged=1),), (ended(1),)))) == "TrainerError"
+
+
+def test_a_charge_survives_a_crash_before_the_status_was_written() -> None:
+    forgotten = job(told(1, charged=0), limits={"backoffLimit": 1})
+    attempts = (attempt(1, "Failed"), attempt(2, "Failed", charged=1))
+    assert failure(decide(seen(forgotten, attempts, (ended(1),)))) == "TrainerError"
+
+
+def test_a_kill_that_nobody_explains_is_charged() -> None:
+    decision = decide(seen(job(told()), (attempt(1, "Failed"),), (ended(137),)))
+    assert decision.status["attempt"]["charged"] == 1
+
+
+def test_a_pod_that_was_deleted_is_not_charged() -> None:
+    deleted = ended(137)
+    deleted["metadata"]["deletionTimestamp"] = LONG_AGO
+    decision = decide(seen(job(told()), (attempt(1, "Failed"),), (deleted,)))
+    assert decision.status["attempt"] == {"number": 2, "job": "bot-2", "charged": 0, "lastEnd": "Disrupted"}
+
+
+def test_a_pod_that_failed_of_itself_speaks_before_one_that_was_ended_with_the_gang() -> None:
+    late = ended(137)
+    late["metadata"]["deletionTimestamp"] = LONG_AGO
+    decision = decide(seen(job(told()), (attempt(1, "Failed"),), (late, ended(1))))
+    assert decision.status["attempt"]["lastEnd"] == "TrainerError"
+
+
+def test_a_disruption_right_after_the_start_is_paced() -> None:
+    taken = [{"type": "DisruptionTarget", "status": "True", "message": "evicted"}]
+    young = attempt(4, "Failed", created=LONG_AGO)
+    just_now = seen(
+        job(told(4)), (young,), (ended(143, conditions=taken),), now=NOW - timedelta(minutes=59, seconds=50)
+    )
+    assert decide(just_now).create == ()
+    assert decide(just_now).look_again_seconds == 70
+    assert started(decide(seen(job(told(4)), (young,), (ended(143, conditions=taken),)))) == ["bot-5"]
+
+
+def test_jobs_of_old_attempts_are_cleared_away() -> None:
+    attempts = tuple(attempt(n, "Failed") for n in range(1, 6))
+    decision = decide(seen(job(told(5)), attempts, (ended(1),)))
+    assert [child["metadata"]["name"] for child in decision.delete] == ["bot-1", "bot-2"]
+
+
+def test_what_still_runs_of_a_finished_job_is_ended() -> None:
+    decision = decide(seen(job(true("Failed") | told(2)), (attempt(1, "Failed"), attempt(2))))
+    assert [child["metadata"]["name"] for child in decision.delete] == ["bot-2"]
+    assert decision.conditions == {}
+
+
+def test_why_no_pod_is_made_is_told_in_the_clusters_words() -> None:
+    event = {"metadata": {"creationTimestamp": LONG_AGO}, "reason": "FailedCreate", "note": "exceeded quota: small"}
+    decision = decide(seen(job(told()), (attempt(),), warnings=(event,)))
+    said = decision.conditions[ConditionType.RUNNING]
+    assert (said.reason, "exceeded quota: small" in said.message) == ("FailedCreate", True)
+
+
+def test_checked_data_is_told_with_its_numbers() -> None:
+    facts = {"facts": {"trainRows": 20, "validationRows": 4, "totalTokens": 900}}
+    said = decide(seen(job(told() | facts), (attempt(),), (pod(),))).conditions[ConditionType.DATA_READY]
+    assert said.status
+    assert "20 to train on, 4 held out, 900 tokens" in said.message
+
+
+def test_bad_data_is_not_ready() -> None:
+    said = Result(reason=FailureReason.DATA_INVALID, message="line 3: no messages")
+    before = seen(job(told()), (attempt(1, "Failed"),), (ended(ExitCode.DATA_INVALID, said),))
+    change = next_status(before, decide(before))
+    states = {condition["type"]: condition["status"] for condition in change["conditions"]}
+    assert states["DataReady"] == "False"
 
 
 def test_a_job_deleted_by_hand_is_followed_by_the_next_attempt() -> None:
-    decision = decide(seen(job(told(2))))
+    decision = decide(seen(job(told(2)), (attempt(1, "Failed"),)))
     assert started(decision) == ["bot-3"]
     assert decision.status["attempt"]["charged"] == 0
 

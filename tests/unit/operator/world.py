@@ -7,11 +7,12 @@ from typing import Any
 
 from tests.builders import catalogue
 
-from skipjack.protocol import ATTEMPT_LABEL, Result
+from skipjack.protocol import ATTEMPT_LABEL, CHARGED_ANNOTATION, Result
 from skipjack_operator.decide import Observed
 from skipjack_operator.manifests import PodEnvironment
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+EARLIER = (NOW - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
 LONG_AGO = (NOW - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 SITE = PodEnvironment(image="trainer:1", progress_url="http://operator:8080")
 
@@ -29,13 +30,20 @@ def job(
 
 
 def attempt(
-    number: int = 1, *conditions: str, labels: dict[str, str] | None = None, suspend: bool = False
+    number: int = 1,
+    *conditions: str,
+    labels: dict[str, str] | None = None,
+    suspend: bool = False,
+    charged: int = 0,
+    created: str = EARLIER,
 ) -> dict[str, Any]:
     return {
         "metadata": {
             "name": f"bot-{number}",
             "uid": f"job-{number}",
+            "creationTimestamp": created,
             "labels": {ATTEMPT_LABEL: str(number)} | (labels or {}),
+            "annotations": {CHARGED_ANNOTATION: str(charged)},
         },
         "spec": {"completions": 1, "parallelism": 1, "suspend": suspend},
         "status": {"conditions": [{"type": c, "status": "True", "lastTransitionTime": LONG_AGO} for c in conditions]},

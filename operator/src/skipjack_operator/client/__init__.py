@@ -27,7 +27,7 @@ from .kinds import (
     TOKEN_REVIEWS,
     Kind,
 )
-from .kube import Kube, Object
+from .kube import Kube, Object, Objects
 from .pace import Pace
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "NotFound",
     "NotServed",
     "Object",
+    "Objects",
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "Pace",

@@ -65,15 +65,23 @@ class Kube:
         except NotFound:
             return None
 
-    async def list(self, kind: Kind, namespace: str | None = None, label_selector: str | None = None) -> Objects:
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> Objects:
         """All of them, as of one moment; read in pages of PAGE_SIZE."""
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {name: selector for name, selector in selectors.items() if selector}
         for _ in range(LIST_ATTEMPTS - 1):
             try:
-                return await self._pages(kind, namespace, label_selector)
+                return await self._pages(kind, namespace, query)
             except Expired:
                 # The pages' snapshot was compacted away under us: half of it is worth nothing.
                 continue
-        return await self._pages(kind, namespace, label_selector)
+        return await self._pages(kind, namespace, query)
 
     async def create(self, kind: Kind, namespace: str | None, body: Mapping[str, Any]) -> Object:
         """Create it. Raises AlreadyExists; Unavailable when it isn't known whether it was created: observe again."""
@@ -115,9 +123,9 @@ class Kube:
         if answer.status != 200:
             raise error_of(answer.status, answer.body)
 
-    async def _pages(self, kind: Kind, namespace: str | None, label_selector: str | None) -> Objects:
+    async def _pages(self, kind: Kind, namespace: str | None, selectors: Mapping[str, str]) -> Objects:
         items: Objects = []
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": label_selector} if label_selector else {})
+        query = {"limit": str(PAGE_SIZE), **selectors}
         while True:
             page = await self._ask("list", kind, "GET", f"{kind.path(namespace)}?{urlencode(query)}", repeatable=True)
             items.extend(page.get("items") or [])

@@ -37,14 +37,19 @@ class End:
         return {key: value for key, value in told.items() if value is not None}
 
 
-def has_condition(job: Object, *kinds: str) -> Object | None:
-    """The first of these conditions that is true."""
-    conditions = (job.get("status") or {}).get("conditions") or []
+def has_condition(of: Object, *kinds: str) -> Object | None:
+    """The first of these conditions that is true of the object."""
+    conditions = (of.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] in kinds and c["status"] == "True"), None)
 
 
 def succeeded(job: Object) -> bool:
     return has_condition(job, "Complete", "SuccessCriteriaMet") is not None
+
+
+def is_over(job: Object) -> bool:
+    """Whether nothing more can come of the Job."""
+    return succeeded(job) or failed_at(job) is not None
 
 
 def failed_at(job: Object) -> datetime | None:
@@ -63,7 +68,7 @@ def result_of(pods: Iterable[Object]) -> Result | None:
 
 
 def why(pods: Iterable[Object], job: Object) -> End:
-    """The cause of a failed attempt. A pod's own word comes before what its peers suffered from it."""
+    """The cause of a failed attempt: of all that its pods say, what is least likely another pod's doing."""
     ends = [end for pod in pods if (end := _end_of(pod)) is not None]
     if not ends:
         condition = has_condition(job, "FailureTarget", "Failed") or {}
@@ -71,61 +76,65 @@ def why(pods: Iterable[Object], job: Object) -> End:
             FailureReason.DISRUPTED,
             f"its pods are gone ({condition.get('reason', 'no reason told')}): the next attempt goes on from the last checkpoint.",
         )
-    return min(ends, key=lambda end: _consequences.get(end.reason, 0))
+    return min(ends, key=lambda end: end[0])[1]
 
 
-_consequences = {FailureReason.PEER_LOST: 2, FailureReason.INTERRUPTED: 1}
-"""Reasons that are often another pod's fault: they are told only when no pod has a better one."""
+OWN_WORD, TAKEN_AWAY, UNKNOWN, ENDED_WITH_THE_GANG, MISSED_A_PEER = range(5)
+"""How much a pod's end tells of the cause, the most first. When one pod of a gang fails, Kubernetes ends the rest, and those
+that it ends too late for a checkpoint look as if they had been killed."""
 
 
-def _end_of(pod: Object) -> End | None:
+def _end_of(pod: Object) -> tuple[int, End] | None:
+    """How a pod ended, and how much that tells; None when it didn't fail."""
     name, node = pod["metadata"]["name"], (pod.get("spec") or {}).get("nodeName")
     status = pod.get("status") or {}
-    disrupted = next(
-        (c for c in status.get("conditions") or [] if c["type"] == "DisruptionTarget" and c["status"] == "True"), None
-    )
     ended = _terminated(pod)
     code = ended.get("exitCode") if ended else None
-    if disrupted and code != ExitCode.OK:
-        return End(
-            FailureReason.DISRUPTED,
-            f"the cluster took the pod away: {disrupted.get('message') or disrupted.get('reason')}",
-            code,
-            name,
-            node,
-        )
+    if code == ExitCode.OK:
+        return None
+
+    def end(rank: int, reason: FailureReason, message: str) -> tuple[int, End]:
+        return rank, End(reason, message, code, name, node)
+
+    disruption = has_condition(pod, "DisruptionTarget")
+    if disruption:
+        told = disruption.get("message") or disruption.get("reason")
+        return end(TAKEN_AWAY, FailureReason.DISRUPTED, f"the cluster took the pod away: {told}")
     if ended is None:
-        if status.get("phase") == "Failed":
-            return End(
-                FailureReason.DISRUPTED,
-                status.get("message") or status.get("reason") or "the pod failed before its trainer began",
-                None,
-                name,
-                node,
-            )
-        return None
-    if code == 0:
-        return None
+        if status.get("phase") != "Failed":
+            return None
+        told = status.get("message") or status.get("reason") or "the pod failed before its trainer began"
+        return end(TAKEN_AWAY, FailureReason.DISRUPTED, told)
     if ended.get("reason") == "OOMKilled":
         limit = pod["spec"]["containers"][0]["resources"]["limits"]["memory"]
-        return End(
+        return end(
+            OWN_WORD,
             FailureReason.OUT_OF_MEMORY,
             f"the trainer needed more than its {limit} of memory: take a nodeType with more, or a smaller maxLength or compute.microBatchTokens.",
-            code, name, node,
-        )  # fmt: skip
+        )
+    if ended.get("reason") == "ContainerStatusUnknown":
+        return end(TAKEN_AWAY, FailureReason.DISRUPTED, "its node restarted, or lost sight of the pod")
     said = _parsed(ended.get("message", ""))
     if said and said.reason:
-        return End(said.reason, said.message, code, name, node)
+        return end(_RANKS.get(said.reason, OWN_WORD), said.reason, said.message or f"the trainer ended with {code}")
+    if code in (137, 143) and pod["metadata"].get("deletionTimestamp"):
+        return end(ENDED_WITH_THE_GANG, FailureReason.DISRUPTED, "the pod was deleted")
     if code in (137, 143):
-        return End(FailureReason.DISRUPTED, f"the pod was killed from outside (exit code {code})", code, name, node)
+        return end(
+            UNKNOWN,
+            FailureReason.TRAINER_ERROR,
+            f"the trainer was killed (exit code {code}), by neither its memory limit nor the cluster: see its log and its node's.",
+        )
     reason = ExitCode(code).reason if code in set(ExitCode) else FailureReason.TRAINER_ERROR
-    return End(
-        reason,
-        f"the trainer ended with {code}: {ended.get('message', '').strip()[-1000:] or 'see its log'}",
-        code,
-        name,
-        node,
-    )
+    last = ended.get("message", "").strip()[-1000:] or "see its log"
+    return end(_RANKS.get(reason, OWN_WORD), reason, f"the trainer ended with {code}: {last}")
+
+
+_RANKS = {
+    FailureReason.TRAINER_ERROR: UNKNOWN,
+    FailureReason.INTERRUPTED: ENDED_WITH_THE_GANG,
+    FailureReason.PEER_LOST: MISSED_A_PEER,
+}
 
 
 def _terminated(pod: Object) -> dict[str, Any] | None:

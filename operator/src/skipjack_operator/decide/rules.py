@@ -10,15 +10,17 @@ from pydantic import ValidationError
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.api.v1alpha1.finetunejob import Stop
 from skipjack.api.v1alpha1.status import ConditionType
-from skipjack.protocol import RETRYABLE, SPEC_BYTES_MAX, UNCHARGED, FailureReason, ResolvedValue
-from skipjack.resolve import ResolvedSpec, SpecRefused, resolve_spec
-from skipjack_operator.manifests import attempt_name, claims_of, job_manifest, service_manifest
+from skipjack.protocol import RETRYABLE, SPEC_BYTES_MAX, FailureReason, ResolvedValue
+from skipjack.resolve import SpecRefused, resolve_spec
+from skipjack_operator.manifests import claims_of
 
-from .ends import End, failed_at, has_condition, result_of, succeeded, why
+from .attempts import DELETED, Tally, pause_seconds, settled, start
+from .ends import End, failed_at, has_condition, is_over, result_of, succeeded, why
 from .types import Decision, Object, Observed, number_of
 from .waits import given_up, waiting
 
-ACCEPTED, RUNNING, SUSPENDED = ConditionType.ACCEPTED, ConditionType.RUNNING, ConditionType.SUSPENDED
+ACCEPTED, DATA_READY = ConditionType.ACCEPTED, ConditionType.DATA_READY
+RUNNING, SUSPENDED = ConditionType.RUNNING, ConditionType.SUSPENDED
 COMPLETE, FAILED = ConditionType.COMPLETE, ConditionType.FAILED
 
 NAME_MAX = 52
@@ -26,8 +28,7 @@ OURS = "skipjack.dev/operator"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 BACKOFF_LIMIT = 3
 LOOK_AGAIN_SECONDS = 30.0
-FIRST_PAUSE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 300.0
+NO_POD_YET_SECONDS = 5.0
 GONE_AFTER = timedelta(seconds=150)
 """The grace of a pod and a margin: after it pods that still seem to run are on nodes that can't be reached, and are fenced."""
 
@@ -38,7 +39,10 @@ def leave_the_deleted_alone(seen: Observed, so_far: Decision) -> Decision:
 
 
 def finished_is_final(seen: Observed, so_far: Decision) -> Decision:
-    return so_far.done() if has_condition(seen.job, COMPLETE, FAILED) else so_far
+    """Nothing is begun again for it; what still runs is ended, for the operator may have died before it could do so."""
+    if not has_condition(seen.job, COMPLETE, FAILED):
+        return so_far
+    return replace(so_far, delete=tuple(job for job in seen.attempts if not is_over(job))).done()
 
 
 def leave_to_its_manager(seen: Observed, so_far: Decision) -> Decision:
@@ -102,11 +106,14 @@ def stop_when_asked(seen: Observed, so_far: Decision) -> Decision:
     stop = seen.job["spec"].get("stop")
     attempt = seen.attempt
     if stop == Stop.CANCEL and not (attempt is not None and succeeded(attempt)):
-        alive = (attempt,) if attempt is not None else ()
-        ended = End(FailureReason.CANCELLED, "spec.stop is Cancel. The last checkpoint is kept beside the output.")
-        return fail(replace(so_far, delete=alive), ended)
+        return fail(
+            seen,
+            so_far,
+            End(FailureReason.CANCELLED, "spec.stop is Cancel. The last checkpoint is kept beside the output."),
+        )
     if stop == Stop.FINISH and attempt is None:
         return fail(
+            seen,
             so_far,
             End(FailureReason.CANCELLED, "spec.stop is Finish, but no step was trained: there is nothing to export."),
         )
@@ -117,7 +124,7 @@ def honour_suspend(seen: Observed, so_far: Decision) -> Decision:
     """Before the first attempt nothing is made; a running one is suspended in place, unless its queue decides that."""
     wanted = bool(seen.job["spec"].get("suspend")) and seen.job["spec"].get("stop") != Stop.FINISH
     attempt = seen.attempt
-    over = attempt is None or succeeded(attempt) or failed_at(attempt) is not None
+    over = attempt is None or is_over(attempt)
     if wanted and not (attempt is not None and succeeded(attempt)):
         told = so_far.telling(SUSPENDED, True, "SuspendedBySpec", "spec.suspend is true: set it to false to go on.")
         told = told.telling(RUNNING, False, "Suspended", "Its hardware is released.")
@@ -139,30 +146,42 @@ def run_the_attempt(seen: Observed, so_far: Decision) -> Decision:
     """The first attempt, or the next where one was deleted by hand."""
     if seen.attempt is not None:
         return so_far
-    before = (seen.status.get("attempt") or {}).get("number", 0)
-    cause = End(FailureReason.DISRUPTED, "its Job was deleted") if before else None
-    return start(seen, so_far, before + 1, cause)
+    return start(seen, so_far, DELETED if Tally.of(seen).number else None)
 
 
 def follow_the_attempt(seen: Observed, so_far: Decision) -> Decision:
     """How the attempt stands."""
     attempt = seen.attempt
     assert attempt is not None, "run_the_attempt is asked before"
+    so_far = tell_data(seen, so_far)
     if succeeded(attempt):
         return complete(seen, so_far)
     if failed_at(attempt) is not None:
         return so_far
     given = given_up(seen.pods, seen.now)
     if given is not None:
-        return fail(replace(so_far, delete=(attempt,)), given)
-    so_far = so_far.setting(attempt=attempt_status(seen, number_of(attempt), attempt["metadata"]["uid"]))
+        return fail(seen, so_far, given)
+    status = Tally.of(seen).as_status(seen.job["metadata"]["name"], attempt["metadata"]["uid"])
+    so_far = so_far.setting(attempt=status)
     if "resolved" not in seen.status and so_far.resolved is not None:
         # The Job was made, and the operator ended before it could say so.
         so_far = so_far.setting(**settled(so_far.resolved))
     running = [pod for pod in seen.pods if (pod.get("status") or {}).get("phase") in ("Running", "Succeeded")]
     if len(running) >= attempt["spec"]["completions"]:
         return so_far.telling(RUNNING, True, "PodsRunning", f"Attempt {number_of(attempt)} runs.").done()
-    return replace(so_far.telling(RUNNING, False, *waiting(seen.pods)), look_again_seconds=LOOK_AGAIN_SECONDS).done()
+    again = LOOK_AGAIN_SECONDS if seen.pods else NO_POD_YET_SECONDS
+    told = so_far.telling(RUNNING, False, *waiting(seen.pods, seen.warnings))
+    return replace(told, look_again_seconds=again).done()
+
+
+def tell_data(seen: Observed, so_far: Decision) -> Decision:
+    """The trainer reports what it found once every row is checked."""
+    facts = seen.status.get("facts")
+    if not facts:
+        return so_far
+    rows, held_out = facts.get("trainRows", 0), facts.get("validationRows", 0)
+    sentence = f"Every row is checked: {rows} to train on, {held_out} held out, {facts.get('totalTokens', 0)} tokens."
+    return so_far.telling(DATA_READY, True, "DataChecked", sentence)
 
 
 def retry_or_fail(seen: Observed, so_far: Decision) -> Decision:
@@ -172,50 +191,22 @@ def retry_or_fail(seen: Observed, so_far: Decision) -> Decision:
     when = failed_at(attempt)
     assert when is not None, "follow_the_attempt lets only failed ones through"
     end = why(seen.pods, attempt)
-    limit = (seen.job["spec"].get("limits") or {}).get("backoffLimit", BACKOFF_LIMIT)
-    charged = (seen.status.get("attempt") or {}).get("charged", 0) + (end.reason not in UNCHARGED)
     if end.reason not in RETRYABLE:
-        return fail(so_far, end)
-    if charged > limit:
-        return fail(so_far, replace(end, message=f"{end.message} (limits.backoffLimit of {limit} is reached)"))
-    active = (attempt.get("status") or {}).get("active", 0) + (attempt.get("status") or {}).get("terminating", 0)
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (charged - 1)) if end.reason not in UNCHARGED else 0.0
-    waited = (seen.now - when).total_seconds()
-    if waited < pause or (active and seen.now - when < GONE_AFTER):
-        told = so_far.telling(
-            RUNNING,
-            False,
-            "Retrying",
-            f"Attempt {number_of(attempt)} ended ({end.reason.value}: {end.message}) The next one is about to start.",
+        return fail(seen, so_far, end)
+    following = Tally.of(seen).after(end)
+    limit = (seen.job["spec"].get("limits") or {}).get("backoffLimit", BACKOFF_LIMIT)
+    if following.charged > limit:
+        spent = f"{end.message} (limits.backoffLimit of {limit} is reached)"
+        return fail(seen, so_far, replace(end, message=spent))
+    status = attempt.get("status") or {}
+    active = status.get("active", 0) + status.get("terminating", 0)
+    left = pause_seconds(following, attempt, when) - (seen.now - when).total_seconds()
+    if left > 0 or (active and seen.now - when < GONE_AFTER):
+        sentence = (
+            f"Attempt {number_of(attempt)} ended ({end.reason.value}: {end.message}) The next one is about to start."
         )
-        return replace(told, look_again_seconds=max(1.0, pause - waited)).done()
-    return start(seen, so_far, number_of(attempt) + 1, end)
-
-
-def start(seen: Observed, so_far: Decision, number: int, cause: End | None) -> Decision:
-    """Attempt `number`."""
-    spec, own = so_far.resolved, so_far.own
-    assert spec is not None, "refuse_invalid settles it"
-    assert own is not None, "refuse_invalid settles it"
-    kind, _ = seen.catalogue.node_type(spec.compute.node_type)
-    children: tuple[Object, ...] = (job_manifest(own, spec, kind.spec, number, seen.site),)
-    if spec.compute.nodes > 1:
-        children = (service_manifest(spec, number), *children)
-    told = replace(so_far, create=children).setting(attempt=attempt_status(seen, number, None, cause), **settled(spec))
-    message = f"Attempt {number} is being started." + (f" The one before ended: {cause.reason.value}." if cause else "")
-    return told.telling(RUNNING, False, "Starting", message).done()
-
-
-def settled(spec: ResolvedSpec) -> dict[str, object]:
-    return {"resolved": [value.model_dump() for value in spec.told()], "method": spec.method.type.value}
-
-
-def attempt_status(seen: Observed, number: int, uid: str | None, cause: End | None = None) -> dict[str, object]:
-    before = seen.status.get("attempt") or {}
-    charged = before.get("charged", 0) + (1 if cause and cause.reason not in UNCHARGED else 0)
-    told = {"number": number, "job": attempt_name(seen.job["metadata"]["name"], number), "charged": charged}
-    last = cause.reason.value if cause else before.get("lastEnd")
-    return told | ({"jobUid": uid} if uid else {}) | ({"lastEnd": last} if last else {})
+        return replace(so_far.telling(RUNNING, False, "Retrying", sentence), look_again_seconds=max(1.0, left)).done()
+    return start(seen, so_far, end)
 
 
 def complete(seen: Observed, so_far: Decision) -> Decision:
@@ -229,6 +220,11 @@ def complete(seen: Observed, so_far: Decision) -> Decision:
     return told.telling(RUNNING, False, "Finished", "Training has ended.").done()
 
 
-def fail(so_far: Decision, end: End) -> Decision:
-    told = so_far.setting(failure=end.as_status()).telling(FAILED, True, end.reason.value, end.message)
+def fail(seen: Observed, so_far: Decision, end: End) -> Decision:
+    """Failed for good; an attempt that still runs is ended."""
+    alive = tuple(job for job in seen.attempts if not is_over(job))
+    told = replace(so_far, delete=alive).setting(failure=end.as_status())
+    if end.reason in (FailureReason.DATA_INVALID, FailureReason.DATA_NOT_FOUND):
+        told = told.telling(DATA_READY, False, end.reason.value, end.message)
+    told = told.telling(FAILED, True, end.reason.value, end.message)
     return told.telling(RUNNING, False, end.reason.value, "Training has ended.").done()

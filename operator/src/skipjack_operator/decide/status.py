@@ -9,6 +9,8 @@ from skipjack.api.v1alpha1.status import ConditionType
 from .types import Decision, Observed, Told
 
 MESSAGE_MAX = 8000
+TOLD_WHEN_FALSE = (ConditionType.ACCEPTED, ConditionType.DATA_READY, ConditionType.RUNNING)
+"""The others say nothing until they hold."""
 
 
 def next_status(seen: Observed, decision: Decision) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def next_status(seen: Observed, decision: Decision) -> dict[str, Any]:
     old = {condition["type"]: condition for condition in seen.status.get("conditions") or []}
     new = dict(old)
     for kind, told in decision.conditions.items():
-        if told.status or kind in old or kind in (ConditionType.ACCEPTED, ConditionType.RUNNING):
+        if told.status or kind in old or kind in TOLD_WHEN_FALSE:
             new[kind.value] = _condition(
                 old.get(kind.value), kind, told, generation, seen.now.strftime("%Y-%m-%dT%H:%M:%SZ")
             )

@@ -29,6 +29,8 @@ class Observed:
     catalogue: Catalogue
     site: PodEnvironment
     now: datetime
+    warnings: tuple[Object, ...] = ()
+    """Warning Events of the newest attempt's Job, read where its pods are missing."""
 
     @property
     def status(self) -> Object:
@@ -37,8 +39,9 @@ class Observed:
 
     @property
     def attempt(self) -> Object | None:
-        """The newest attempt's Job."""
-        return max(self.attempts, key=number_of, default=None)
+        """The newest attempt's Job; None before the first, and where it was deleted by hand."""
+        told: int = (self.status.get("attempt") or {}).get("number", 0)
+        return max((job for job in self.attempts if number_of(job) >= told), key=number_of, default=None)
 
 
 def number_of(job: Object) -> int:

@@ -16,8 +16,8 @@ IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrI
 UNSTARTABLE = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
 
-def waiting(pods: tuple[Object, ...]) -> tuple[str, str]:
-    """(reason, sentence) of the pod that waits for the gravest cause."""
+def waiting(pods: tuple[Object, ...], warnings: tuple[Object, ...]) -> tuple[str, str]:
+    """(reason, sentence): of the pod that waits for the gravest cause, or why there is no pod."""
     for pod in pods:
         state = _waiting_state(pod)
         if state and state.get("reason") in IMAGE | UNSTARTABLE:
@@ -28,6 +28,9 @@ def waiting(pods: tuple[Object, ...]) -> tuple[str, str]:
                 return condition.get(
                     "reason"
                 ) or "Unschedulable", f"no node takes the pod yet: {condition.get('message', '')}"
+    if not pods and warnings:
+        newest = max(warnings, key=lambda event: event["metadata"]["creationTimestamp"])
+        return newest["reason"], f"its pods can't be made: {newest.get('note', '')}"
     return "Starting", "Its pods are being started."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec, NodeTypeSpec
@@ -36,9 +37,14 @@ def owner(spec: ResolvedSpec, api_version: str) -> dict[str, Any]:
 
 
 def job_manifest(
-    own: FineTuneJobSpec, spec: ResolvedSpec, kind: NodeTypeSpec, attempt: int, site: PodEnvironment
+    own: FineTuneJobSpec,
+    spec: ResolvedSpec,
+    kind: NodeTypeSpec,
+    attempt: int,
+    site: PodEnvironment,
+    annotations: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The batch/v1 Job of an attempt."""
+    """The batch/v1 Job of an attempt; `annotations` are the Job's own, its pods don't have them."""
     name = attempt_name(spec.job_name, attempt)
     nodes = spec.compute.nodes
     ours = labels(spec, attempt)
@@ -61,6 +67,7 @@ def job_manifest(
             "name": name,
             "namespace": spec.namespace,
             "labels": ours,
+            "annotations": dict(annotations),
             "ownerReferences": [owner(spec, "skipjack.dev/v1alpha1")],
         },
         "spec": {

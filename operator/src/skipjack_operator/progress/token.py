@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from skipjack.protocol import ATTEMPT_LABEL, GROUP, TOKEN_AUDIENCE
+from skipjack.protocol import ATTEMPT_LABEL, TOKEN_AUDIENCE
 from skipjack_operator import metrics
 from skipjack_operator.client import JOBS, PODS, TOKEN_REVIEWS, Kube, Object
+from skipjack_operator.owners import BATCH_JOB, FINE_TUNE_JOB, controller_of
 
 POD_NAME = "authentication.kubernetes.io/pod-name"
 POD_UID = "authentication.kubernetes.io/pod-uid"
@@ -105,11 +106,11 @@ class Reviewer:
         labels_and_annotations = (pod["metadata"].get("labels") or {}) | (pod["metadata"].get("annotations") or {})
         if labels_and_annotations.get(COMPLETION_INDEX) != "0":
             raise TokenRefused(403, f"pod {namespace}/{pod_name} is not completion index 0 of an Indexed Job")
-        owner = controller_of(pod, "batch/v1", "Job")
+        owner = controller_of(pod, BATCH_JOB)
         job = await self._kube.get(JOBS, namespace, owner["name"]) if owner else None
         if owner is None or job is None or job["metadata"]["uid"] != owner["uid"]:
             raise TokenRefused(403, f"pod {namespace}/{pod_name} belongs to no Job")
-        tuned = controller_of(job, f"{GROUP}/v1alpha1", "FineTuneJob")
+        tuned = controller_of(job, FINE_TUNE_JOB)
         if tuned is None:
             raise TokenRefused(403, f"job {namespace}/{owner['name']} belongs to no FineTuneJob")
         attempt = str((job["metadata"].get("labels") or {}).get(ATTEMPT_LABEL, ""))
@@ -140,12 +141,3 @@ def bound_pod(review: Object) -> tuple[str, str, str]:
     if not username.startswith(SERVICE_ACCOUNT_PREFIX) or len(names) != 1 or len(uids) != 1:
         raise TokenRefused(403, "the token is not bound to a pod: post with the projected token of the trainer's pod")
     return username.removeprefix(SERVICE_ACCOUNT_PREFIX).split(":")[0], names[0], uids[0]
-
-
-def controller_of(child: Object, api_version: str, kind: str) -> Object | None:
-    """The controller's ownerReference, if it is of that kind."""
-    owners: list[Object] = child["metadata"].get("ownerReferences") or []
-    controller = next((owner for owner in owners if owner.get("controller")), None)
-    if controller is None or (controller["apiVersion"], controller["kind"]) != (api_version, kind):
-        return None
-    return controller
