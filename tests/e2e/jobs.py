@@ -30,9 +30,9 @@ def bring(kubectl: Kubectl, lines: list[str] | None = None) -> None:
     claim(kubectl)
 
 
-def claim(kubectl: Kubectl) -> None:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": spec})
+def claim(kubectl: Kubectl, name: str = "models", mode: str = "ReadWriteOnce") -> None:
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    kubectl.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec})
 
 
 def ended(kubectl: Kubectl, name: str = "sums") -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from tests.cluster import Cluster
 from tests.support.kubectl import Kubectl, condition, is_true
 from tests.support.writes import job_writes
 
-from .jobs import ROWS, bring, ended, job
+from .jobs import bring, ended, job
 
 pytestmark = pytest.mark.cluster
 
@@ -41,33 +39,6 @@ def test_a_finished_job_is_never_trained_again(kubectl: Kubectl) -> None:
     assert [child["metadata"]["name"] for child in kubectl.list("jobs")] == ["later-1"]
 
 
-def test_bad_rows_fail_the_job_by_file_line_and_field(kubectl: Kubectl) -> None:
-    bring(kubectl, [json.dumps(ROWS[0]), "{broken", json.dumps({"prompt": "2", "completion": 4})])
-    kubectl.apply(job())
-    seen = ended(kubectl)
-    assert seen["status"]["failure"]["reason"] == "DataInvalid"
-    assert seen["status"]["failure"]["exitCode"] == 10
-    message = condition(seen, "Failed")["message"]
-    assert "train.jsonl:2: not JSON" in message
-    assert "train.jsonl:3: completion: expected text, found 4" in message
-
-
-def test_a_missing_key_of_a_configmap_is_named(kubectl: Kubectl) -> None:
-    bring(kubectl)
-    kubectl.apply(job(dataset={"train": [{"uri": "configmap://sums/other.jsonl"}]}))
-    message = condition(ended(kubectl), "Failed")["message"]
-    assert "other.jsonl" in message
-    assert "it has train.jsonl" in message
-
-
-def test_a_model_that_does_not_exist_is_told_with_the_remedy(kubectl: Kubectl) -> None:
-    bring(kubectl)
-    kubectl.apply(job(model="hf://skipjack-test/nothing"))
-    seen = ended(kubectl)
-    assert seen["status"]["failure"]["reason"] == "ModelNotFound"
-    assert "spec.credentials" in condition(seen, "Failed")["message"]
-
-
 def test_an_unknown_node_type_is_refused_with_the_nearest(kubectl: Kubectl) -> None:
     bring(kubectl)
     kubectl.apply(job(compute={"nodeType": "cpus"}))
@@ -88,16 +59,6 @@ def test_a_claim_that_two_nodes_cannot_share_is_refused(kubectl: Kubectl) -> Non
     kubectl.apply(job(compute={"nodes": 2}))
     seen = kubectl.until("ftj", "sums", lambda seen: condition(seen, "Accepted").get("status") == "False", 30)
     assert condition(seen, "Accepted")["reason"] == "ClaimNotShared"
-
-
-def test_anothers_result_is_not_overwritten(kubectl: Kubectl) -> None:
-    bring(kubectl)
-    kubectl.apply(job())
-    ended(kubectl)
-    kubectl.apply(job("second"))
-    seen = ended(kubectl, "second")
-    assert seen["status"]["failure"]["reason"] == "OutputExists"
-    assert f"{kubectl.namespace}/sums" in condition(seen, "Failed")["message"]
 
 
 def test_a_killed_trainer_goes_on_from_its_checkpoint(kubectl: Kubectl) -> None:
