@@ -99,7 +99,7 @@ def test_a_pod_of_two_that_is_lost_takes_its_gang_along_and_the_next_goes_on(kub
     )
     kubectl("delete", "pod", "-l", "batch.kubernetes.io/job-completion-index=1", "--wait=false")
     seen = kubectl.until(
-        "ftj", "sums", lambda seen: seen["status"]["attempt"]["number"] == 2 and step(seen) > step(saved), 150
+        "ftj", "sums", lambda seen: seen["status"]["progress"]["attempt"] == 2 and step(seen) > step(saved), 150
     )
     assert seen["status"]["attempt"]["charged"] == 0
     patch(kubectl, stop="Cancel")
