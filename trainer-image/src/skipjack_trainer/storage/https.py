@@ -14,6 +14,8 @@ from .base import Access, Entry, Located, ReadOnly
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = (10, 60)
+CHUNK_BYTES = 1 << 16
+"""What is lost at most of what came when a line breaks."""
 PASSING = frozenset({408, 416, 425, 429})
 """Answers below 500 after which the next try may do better; 416 is to a Range that no longer fits: it begins anew."""
 
@@ -101,7 +103,7 @@ class Download:
             self.version = strong_version(answer)
             length = answer.headers.get("Content-Length")
             with self.partial.open("ab" if resumed else "wb") as sink:
-                for chunk in answer.iter_content(1 << 20):
+                for chunk in answer.iter_content(CHUNK_BYTES):
                     sink.write(chunk)
         size = self.partial.stat().st_size
         expected = (
