@@ -28,7 +28,12 @@ def access(tmp_path: Path) -> Access:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The hub's files; models/org/open is there, models/org/closed is private."""
-    for name, content in {"open/config.json": "{}", "closed/config.json": "{}", "closed/.token": "hf_test"}.items():
+    for name, content in {
+        "open/config.json": "{}",
+        "closed/config.json": "{}",
+        "closed/.token": "hf_test",
+        "closed/.private": "hf_test",
+    }.items():
         place = tmp_path / "hub/models/org" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(content)

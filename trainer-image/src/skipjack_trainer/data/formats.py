@@ -145,7 +145,7 @@ def _conversations(values: dict[str, Any]) -> Chat:
         raise RowProblem(f"conversations: expected a list of turns, found {_found(turns)}")
     messages = []
     for index, turn in enumerate(turns):
-        if not isinstance(turn, dict) or turn.get("from") not in SHAREGPT_ROLES:
+        if not isinstance(turn, dict) or turn.get("from") not in list(SHAREGPT_ROLES):
             found = turn.get("from") if isinstance(turn, dict) else turn
             raise RowProblem(
                 f"conversations[{index}].from: expected one of {', '.join(SHAREGPT_ROLES)}, found {_found(found)}"

@@ -64,7 +64,7 @@ def _jsonl(path: Path, name: str) -> Iterator[Row | Broken]:
 
 def _json_row(raw: bytes, place: str) -> Row | Broken:
     try:
-        return _object(parse_json(raw.decode()), place)
+        return _object(parse_json(raw.rstrip(b"\r\n").decode()), place)
     except UnicodeDecodeError as error:
         return Broken(place, f"{_not_utf8(error)}: save the file as UTF-8")
     except json.JSONDecodeError as error:
@@ -96,7 +96,9 @@ def _csv(path: Path, name: str) -> Iterator[Row | Broken]:
         reader = csv.DictReader(source, restkey="", strict=True)
         number = 0
         try:
-            header = list(reader.fieldnames or ())
+            header = reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
+            if not any(header):
+                raise DataInvalid(f"{name}: its first line names no columns: write a header, like: prompt,completion")
             if twice := {column for column in header if header.count(column) > 1}:
                 raise DataInvalid(f"{name}: its header names {', '.join(sorted(twice))} twice: rename one.")
             for number, values in enumerate(reader, 1):

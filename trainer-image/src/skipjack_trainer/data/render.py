@@ -44,7 +44,8 @@ def _document(row: Document, tokenizer: Any, train_on: TrainOn) -> tuple[Any, An
     begin = [tokenizer.bos_token_id] if first and first[0] == tokenizer.bos_token_id else []
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     learnt_from = 0 if train_on is TrainOn.ALL else len(row.prompt)
-    weights = [1.0 if start >= learnt_from else 0.0 for start, _ in encoded["offset_mapping"]]
+    # A token that holds the prompt's last space and the completion's first word is the completion's.
+    weights = [1.0 if stop > learnt_from else 0.0 for _, stop in encoded["offset_mapping"]]
     return begin + encoded["input_ids"] + end, [0.0] * len(begin) + weights + [1.0] * len(end)
 
 
@@ -128,10 +129,10 @@ def _by_prefixes(template: Template, wanted: dict[int, float]) -> tuple[Any, Any
     whole = template.text(template.messages)
     spans = [(*_span(template, index, whole), weight) for index, weight in wanted.items() if weight]
     encoded = template.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    starts = np.asarray([start for start, _ in encoded["offset_mapping"]])
+    starts, stops = np.asarray(encoded["offset_mapping"]).T
     weights = np.zeros(len(starts), np.float32)
     for begin, end, weight in spans:
-        weights[(starts >= begin) & (starts < end)] = weight
+        weights[(stops > begin) & (starts < end)] = weight
     return encoded["input_ids"], weights
 
 
