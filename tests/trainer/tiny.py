@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from tests.builders import catalogue, node_type, spec
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
@@ -36,6 +36,7 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     """A byte-level BPE with ChatML's special tokens."""
     words = Tokenizer(BPE())
     words.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
     trainer = BpeTrainer(
         vocab_size=400,
         special_tokens=["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"],

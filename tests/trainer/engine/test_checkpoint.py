@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.trainer.trainees import examples, trainee
 
-from skipjack_trainer.engine.checkpoint import Checkpoints, State, trained
+from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State, trained
 from skipjack_trainer.engine.loop import accumulate, make_optimizer
 from skipjack_trainer.errors import Interrupted
 from skipjack_trainer.storage.folder import Folder
@@ -26,7 +26,11 @@ def saved(tmp_path: Path) -> tuple[Checkpoints, Path]:
     for step in (2, 4):
         accumulate(run, range(6), step, [p for _, p in trained(run.model)])
         optimizer.step()
-        checkpoints.save(run.model, optimizer, State(step, [{"step": step, "loss": 1.0}], {"heldout_loss_before": 3.0}))
+        checkpoints.save(
+            run.model,
+            optimizer,
+            State(step, [{"step": step, "loss": 1.0}], Before({"heldout_loss_before": 3.0}, ["so it is"])),
+        )
     return checkpoints, tmp_path / "c"
 
 
@@ -36,7 +40,9 @@ def restored(checkpoints: Checkpoints) -> State | None:
 
 
 def test_the_newest_whole_one_is_resumed(saved: tuple[Checkpoints, Path]) -> None:
-    assert restored(saved[0]) == State(4, [{"step": 4, "loss": 1.0}], {"heldout_loss_before": 3.0})
+    assert restored(saved[0]) == State(
+        4, [{"step": 4, "loss": 1.0}], Before({"heldout_loss_before": 3.0}, ["so it is"])
+    )
 
 
 def test_one_without_its_manifest_is_not_there(saved: tuple[Checkpoints, Path]) -> None:
@@ -79,7 +85,7 @@ def test_a_manifest_that_is_no_manifest_counts_as_damage(saved: tuple[Checkpoint
 def test_no_more_are_kept_than_asked_for(saved: tuple[Checkpoints, Path]) -> None:
     checkpoints, folder = saved
     run = trainee(ROWS)
-    checkpoints.save(run.model, make_optimizer(run.model, run.spec), State(6, [], {}))
+    checkpoints.save(run.model, make_optimizer(run.model, run.spec), State(6, [], Before()))
     assert sorted(p.name for p in folder.iterdir()) == ["step-00000004-a1", "step-00000006-a1"]
 
 
@@ -94,7 +100,7 @@ def test_forgetting_an_old_one_removes_its_manifest_first(saved: tuple[Checkpoin
 
     watched = Checkpoints(Watched(checkpoints.store.root, "test"), "c", 1, 2, checkpoints.scratch)  # type: ignore[attr-defined]
     run = trainee(ROWS)
-    watched.save(run.model, make_optimizer(run.model, run.spec), State(6, [], {}))
+    watched.save(run.model, make_optimizer(run.model, run.spec), State(6, [], Before()))
     assert deleted[0] == "c/step-00000002-a1/manifest.json"
 
 
@@ -107,12 +113,12 @@ def test_a_straggler_cannot_write_over_its_successor(saved: tuple[Checkpoints, P
     run = trainee(ROWS)
     optimizer = make_optimizer(run.model, run.spec)
     with pytest.raises(Interrupted, match=r"attempt 2 has taken over from this one \(1\)"):
-        straggler.save(run.model, optimizer, State(6, [], {}))
+        straggler.save(run.model, optimizer, State(6, [], Before()))
     with pytest.raises(Interrupted):
         straggler.raise_fence()
     assert sorted(p for p in folder.rglob("*") if p.name != "fence.json") == before
     assert json.loads((folder / "fence.json").read_text())["attempt"] == 2
-    successor.save(run.model, optimizer, State(6, [], {}))
+    successor.save(run.model, optimizer, State(6, [], Before()))
     assert restored(successor).step == 6  # type: ignore[union-attr]
 
 

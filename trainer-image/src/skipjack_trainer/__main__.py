@@ -6,25 +6,24 @@ import errno
 import os
 import sys
 import traceback
-from pathlib import Path
 
 from skipjack.protocol import ExitCode, FailureReason, Result
 
 from .engine.stop import Stop
 from .errors import TrainerError
+from .last_word import leave
 from .launch import WORKER, launch
 from .pod import Pod
 
 
 def main() -> ExitCode:
     pod = Pod.from_environment()
-    spec = pod.spec()
-    gang = spec.compute.nodes * spec.compute.processes_per_node
-    if gang > 1 and WORKER not in sys.argv:
-        return launch(pod, spec)
     stop = Stop()
-    stop.on_sigterm()
+    stop.on_sigterm(lambda: leave_at_once(pod))
     try:
+        spec = pod.spec()
+        if spec.compute.nodes * spec.compute.processes_per_node > 1 and WORKER not in sys.argv:
+            return launch(pod, spec)
         from .run import run
 
         result = run(pod, stop)
@@ -33,11 +32,18 @@ def main() -> ExitCode:
         if reason is FailureReason.TRAINER_ERROR:
             traceback.print_exc()
         print(f"{reason.value}: {message}", file=sys.stderr, flush=True)
-        if reason is not FailureReason.PEER_LOST or not told(pod.termination_path):
-            leave(pod.termination_path, Result(reason=reason, message=message))
-        return ExitCode.of(reason)
-    leave(pod.termination_path, result)
-    return ExitCode.OK
+        return leave(pod.termination_path, Result(reason=reason, message=message))
+    # Rank 0 alone knows where the result is; its pod's other processes would write over that.
+    return leave(pod.termination_path, result) if pod.speaks else ExitCode.OK
+
+
+def leave_at_once(pod: Pod) -> None:
+    """Ends the process before its first step, whatever it is doing."""
+    message = (
+        "asked to stop before the first step: there was nothing to save, the next attempt begins where this one did."
+    )
+    print(f"{FailureReason.INTERRUPTED.value}: {message}", file=sys.stderr, flush=True)
+    os._exit(leave(pod.termination_path, Result(reason=FailureReason.INTERRUPTED, message=message)))
 
 
 def explain(error: Exception) -> tuple[FailureReason, str]:
@@ -51,22 +57,12 @@ def explain(error: Exception) -> tuple[FailureReason, str]:
     ):
         return (
             FailureReason.OUT_OF_MEMORY,
-            f"{error}. Take a larger nodeType, or a smaller maxLength or compute.microBatchTokens.",
+            f"{str(error) or 'memory ran out'}. Take a larger nodeType, or a smaller maxLength or compute.microBatchTokens.",
         )
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or os.strerror(errno.ENOSPC) in str(error):
-        place = getattr(error, "filename", None) or "the device"
-        return FailureReason.NO_SPACE, f"no space is left on {place}: make room, or take a larger claim."
+        place = getattr(error, "filename", None) or "the pod's scratch volume"
+        return FailureReason.NO_SPACE, f"no space is left on {place}: make room, or take a nodeType with more."
     return FailureReason.TRAINER_ERROR, f"{type(error).__name__}: {error}"
-
-
-def told(path: Path) -> bool:
-    """Whether another process of this pod has said why already: what a lost peer did matters more than that it was missed."""
-    return path.is_file() and path.stat().st_size > 0
-
-
-def leave(path: Path, result: Result) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(result.encode())
 
 
 if __name__ == "__main__":

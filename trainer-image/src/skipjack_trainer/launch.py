@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import sys
 
-from skipjack.protocol import RENDEZVOUS_PORT, ExitCode, Result
+from skipjack.protocol import RENDEZVOUS_PORT, ExitCode, FailureReason, Result
 from skipjack.resolve import ResolvedSpec
 
+from .last_word import leave, said
 from .pod import Pod
 
 WORKER = "--worker"
 JOIN_TIMEOUT_SECONDS = 900
 SAVE_SECONDS = 110
 """For workers to store a checkpoint after SIGTERM: under the pod's grace period, which is 120 s. Torch's own is 30."""
+KILLED = -9
 
 
 def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
-    """Runs this pod's workers to their end: the code of the first that failed."""
+    """Runs this pod's workers to their end: the code of the first that failed. Raises PeerLost when other pods never came."""
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    from .errors import PeerLost
 
     config = LaunchConfig(
         min_nodes=spec.compute.nodes,
@@ -37,16 +42,27 @@ def launch(pod: Pod, spec: ResolvedSpec) -> ExitCode:
         elastic_launch(config, sys.executable)("-m", "skipjack_trainer", WORKER)
     except ChildFailedError as failed:
         code = failed.get_first_failure()[1].exitcode
-        if code in set(ExitCode):
-            return ExitCode(code)
-        reason = ExitCode.OUT_OF_MEMORY if code == -9 else ExitCode.TRAINER_ERROR
-        killed = (
-            f"a training process was ended by signal {-code}" if code < 0 else f"a training process ended with {code}"
-        )
-        message = f"{killed}{': most often the memory limit; take a larger nodeType or a smaller maxLength' if code == -9 else ''}."
-        pod.termination_path.parent.mkdir(parents=True, exist_ok=True)
-        pod.termination_path.write_text(Result(reason=reason.reason, message=message).encode())
-        return reason
+        return ExitCode(code) if code in set(ExitCode) else leave(pod.termination_path, killed(code))
     except SignalException:
-        return ExitCode.INTERRUPTED
+        # The workers were told, and have had their time: one that stored its result has not been interrupted.
+        word = said(pod.termination_path)
+        return leave(
+            pod.termination_path,
+            word or Result(reason=FailureReason.INTERRUPTED, message="asked to stop; its processes left no word."),
+        )
+    except DistError as error:
+        raise PeerLost(
+            f"not all {spec.compute.nodes} pods of the gang came within {JOIN_TIMEOUT_SECONDS} s: {error}"
+        ) from error
     return ExitCode.OK
+
+
+def killed(code: int) -> Result:
+    """What is told of a worker that ended without a word of its own."""
+    if code == KILLED:
+        return Result(
+            reason=FailureReason.OUT_OF_MEMORY,
+            message="a training process was ended by signal 9: most often the memory limit; take a larger nodeType or a smaller maxLength.",
+        )
+    ended = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+    return Result(reason=FailureReason.TRAINER_ERROR, message=f"a training process {ended}: see its log.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
-from .storage import Access, open_store
+from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
 BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
@@ -29,12 +31,11 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
         folder = here
     else:
         folder = access.scratch / "model"
-        folder.mkdir(parents=True, exist_ok=True)
         prefix = f"{path}/" if path else ""
-        for entry in store.list(prefix):
-            name = entry.path.removeprefix(prefix)
-            if "/" not in name and name.endswith((WEIGHTS, *BESIDE_WEIGHTS)):
-                store.get(entry.path, folder)
+        there = [entry for entry in store.list(prefix) if "/" not in entry.path.removeprefix(prefix)]
+        bring(store, [entry for entry in there if entry.path.endswith(BESIDE_WEIGHTS)], folder)
+        wanted = weights_of(folder / path, [entry.path.removeprefix(prefix) for entry in there])
+        bring(store, [entry for entry in there if entry.path.removeprefix(prefix) in wanted], folder)
         folder = folder / path
     if not (folder / "config.json").is_file():
         raise ModelNotFound(f"{spec.model.uri}: there is no model in it (config.json is missing): check the path.")
@@ -43,6 +44,15 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
             f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it."
         )
     return folder
+
+
+def weights_of(folder: Path, names: Sequence[str]) -> set[str]:
+    """Those of the files `names` that transformers will read: publishers lay second copies of all weights beside them."""
+    index = folder / f"model{WEIGHTS}.index.json"
+    if index.is_file():
+        return set(json.loads(index.read_text())["weight_map"].values())
+    whole = f"model{WEIGHTS}"
+    return {whole} if whole in names else {name for name in names if name.endswith(WEIGHTS)}
 
 
 def load_tokenizer(folder: Path) -> Any:

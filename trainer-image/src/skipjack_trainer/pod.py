@@ -29,6 +29,7 @@ class Pod:
     master: str
     progress_url: str | None
     root: Path
+    local_rank: int = 0
 
     @classmethod
     def from_environment(cls) -> Pod:
@@ -38,7 +39,13 @@ class Pod:
             master=os.environ.get(ENV_MASTER, "localhost"),
             progress_url=os.environ.get(ENV_PROGRESS_URL),
             root=Path(os.environ.get("SKIPJACK_ROOT", "/")),
+            local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         )
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this process is the one of its pod that writes the pod's last word."""
+        return self.local_rank == 0
 
     def at(self, path: str) -> Path:
         return self.root / path.removeprefix("/")

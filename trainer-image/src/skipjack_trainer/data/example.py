@@ -15,6 +15,8 @@ class Example:
 
     input_ids: NDArray[np.int32]
     weights: NDArray[np.float32]
+    place: str = ""
+    """The file and line that it comes from."""
 
     def __len__(self) -> int:
         return len(self.input_ids)

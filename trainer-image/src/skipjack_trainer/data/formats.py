@@ -10,6 +10,7 @@ from typing import Any
 from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
 
 from ..errors import DataInvalid
+from .read import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,9 @@ class Document:
     completion: str
 
 
+COLUMNS_SHOWN = 20
+
+
 class RowProblem(Exception):
     """What is wrong in a row: field, what was found, what was expected."""
 
@@ -45,19 +49,16 @@ SHAREGPT_ROLES = {
 
 
 def recognise(columns: set[str], place: str) -> RowFormat:
-    """The layout that has these columns. Raises DataInvalid with what was seen."""
+    """The layout that has these columns; others may stand beside them. Raises DataInvalid with what was seen."""
     fits = [kind for kind, (needed, _, _) in FORMATS.items() if needed <= columns]
     if len(fits) == 1:
         return fits[0]
-    expected = "; ".join(f"{kind.value}: {' + '.join(sorted(needed))}" for kind, (needed, _, _) in FORMATS.items())
+    seen = ", ".join(sorted(columns)[:COLUMNS_SHOWN]) + (", …" if len(columns) > COLUMNS_SHOWN else "") or "(none)"
     if not fits:
-        raise DataInvalid(
-            f"{place}: columns {', '.join(sorted(columns)) or '(none)'} fit no known layout. Expected one of: {expected}."
-        )
+        expected = "; ".join(f"{kind.value}: {' + '.join(sorted(needed))}" for kind, (needed, _, _) in FORMATS.items())
+        raise DataInvalid(f"{place}: columns {seen} fit no known layout. Expected one of: {expected}.")
     names = ", ".join(kind.value for kind in fits)
-    raise DataInvalid(
-        f"{place}: columns {', '.join(sorted(columns))} fit several layouts ({names}): name one in the source's `format`."
-    )
+    raise DataInvalid(f"{place}: columns {seen} fit several layouts ({names}): name one in the source's `format`.")
 
 
 def task_of(kind: RowFormat) -> Task:
@@ -73,28 +74,69 @@ def _messages(values: dict[str, Any]) -> Chat:
     messages = _json_if_text(values.get("messages"), "messages")
     if not isinstance(messages, list) or not messages:
         raise RowProblem(f"messages: expected a list of messages, found {_found(messages)}")
-    weights = []
-    for index, message in enumerate(messages):
-        field = f"messages[{index}]"
-        if not isinstance(message, dict):
-            raise RowProblem(f"{field}: expected an object with role and content, found {_found(message)}")
-        if message.get("role") not in ROLES:
-            raise RowProblem(f"{field}.role: expected one of {', '.join(ROLES)}, found {_found(message.get('role'))}")
-        if not isinstance(message.get("content"), str) and not message.get("tool_calls"):
-            raise RowProblem(f"{field}.content: expected text, found {_found(message.get('content'))}")
-        weight = message.get("weight", 1)
-        if weight not in (0, 1):
-            raise RowProblem(f"{field}.weight: expected 0 or 1, found {_found(weight)}")
-        weights.append(float(weight))
-    if messages[-1]["role"] != "assistant":
+    read = [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    if read[-1]["role"] != "assistant":
         raise RowProblem(
-            f"messages[{len(messages) - 1}].role: the last message must be the assistant's, found {messages[-1]['role']!r}"
+            f"messages[{len(messages) - 1}].role: the last message must be the assistant's, found {read[-1]['role']!r}"
         )
-    tools = _json_if_text(values.get("tools") or [], "tools")
-    bare = tuple(
-        {key: value for key, value in message.items() if key != "weight" and value is not None} for message in messages
-    )
-    return Chat(bare, tuple(weights), tuple(tools))
+    weights = tuple(float(message.pop("weight", 1)) for message in read)
+    return Chat(tuple(read), weights, _tools(values.get("tools")))
+
+
+def _message(message: Any, field: str) -> dict[str, Any]:
+    """One message without what is null, its content as text."""
+    if not isinstance(message, dict):
+        raise RowProblem(f"{field}: expected an object with role and content, found {_found(message)}")
+    if message.get("role") not in ROLES:
+        raise RowProblem(f"{field}.role: expected one of {', '.join(ROLES)}, found {_found(message.get('role'))}")
+    told = {key: value for key, value in message.items() if value is not None}
+    if told.get("weight", 1) not in (0, 1):
+        raise RowProblem(f"{field}.weight: expected 0 or 1, found {_found(told['weight'])}")
+    if told.get("tool_calls"):
+        told["tool_calls"] = _tool_calls(told["tool_calls"], f"{field}.tool_calls")
+    told["content"] = _content(told.get("content"), bool(told.get("tool_calls")), f"{field}.content")
+    if told["role"] == "assistant" and not told["content"] and not told.get("tool_calls") and told.get("weight", 1):
+        raise RowProblem(f"{field}.content: the assistant says nothing; leave the row out, or give it weight 0")
+    return told
+
+
+def _content(content: Any, may_be_missing: bool, field: str) -> str:
+    """Text; OpenAI's list of parts where each is text. Templates stumble over a missing one, so a tool call's is empty."""
+    if content is None and may_be_missing:
+        return ""
+    if isinstance(content, list):
+        for part in content:
+            if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+                raise RowProblem(f"{field}: expected text or parts of text, found {_found(part)}")
+        return "".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise RowProblem(f"{field}: expected text, found {_found(content)}")
+    return content
+
+
+def _tool_calls(calls: Any, field: str) -> list[dict[str, Any]]:
+    """OpenAI holds arguments as JSON text; chat templates write JSON themselves and take them as an object."""
+    if not isinstance(calls, list):
+        raise RowProblem(f"{field}: expected a list, found {_found(calls)}")
+    told = []
+    for index, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise RowProblem(
+                f"{field}[{index}].function: expected an object with name and arguments, found {_found(call)}"
+            )
+        arguments = _json_if_text(function.get("arguments") or {}, f"{field}[{index}].function.arguments")
+        if not isinstance(arguments, dict):
+            raise RowProblem(f"{field}[{index}].function.arguments: expected an object, found {_found(arguments)}")
+        told.append(call | {"function": function | {"arguments": arguments}})
+    return told
+
+
+def _tools(tools: Any) -> tuple[dict[str, Any], ...]:
+    told = _json_if_text(tools or [], "tools")
+    if not isinstance(told, list) or not all(isinstance(tool, dict) for tool in told):
+        raise RowProblem(f"tools: expected a list of objects, found {_found(told)}")
+    return tuple(told)
 
 
 def _conversations(values: dict[str, Any]) -> Chat:
@@ -103,19 +145,19 @@ def _conversations(values: dict[str, Any]) -> Chat:
         raise RowProblem(f"conversations: expected a list of turns, found {_found(turns)}")
     messages = []
     for index, turn in enumerate(turns):
-        if not isinstance(turn, dict) or turn.get("from") not in SHAREGPT_ROLES:
+        if not isinstance(turn, dict) or turn.get("from") not in list(SHAREGPT_ROLES):
             found = turn.get("from") if isinstance(turn, dict) else turn
             raise RowProblem(
                 f"conversations[{index}].from: expected one of {', '.join(SHAREGPT_ROLES)}, found {_found(found)}"
             )
         messages.append({"role": SHAREGPT_ROLES[turn["from"]], "content": turn.get("value")})
-    return _messages({"messages": messages})
+    return _messages({"messages": messages, "tools": values.get("tools")})
 
 
 def _prompt_completion(values: dict[str, Any]) -> Document:
     prompt, completion = _words(values, "prompt"), _words(values, "completion")
-    if not completion:
-        raise RowProblem("completion: expected text, found an empty string")
+    if not completion.strip():
+        raise RowProblem("completion: expected text, found nothing but white space")
     return Document(prompt, completion)
 
 
@@ -147,9 +189,9 @@ def _json_if_text(value: Any, field: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise RowProblem(f"{field}: expected a list, found text that is not JSON ({error.msg})") from error
+        return parse_json(value)
+    except ValueError as error:
+        raise RowProblem(f"{field}: found text that is not JSON ({error})") from error
 
 
 def _found(value: Any) -> str:

@@ -1,26 +1,22 @@
-"""From sources to examples, everything checked before anything is trained."""
+"""From files to examples, everything checked before anything is trained."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from pathlib import Path
 from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import Overlong, RowFormat, Task
+from skipjack.api.v1alpha1.finetunejob import Overlong, Task
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
-from skipjack.resolve.resolved import ResolvedSource
 
-from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound
-from ..storage import Access, open_store
+from ..errors import ConfigurationInvalid, DataInvalid
+from .check import Checked, Problems, check, interpreted
 from .example import Example
-from .formats import RowProblem, interpret, recognise, task_of
-from .read import READERS, Broken, Row, read
+from .formats import RowProblem
+from .read import Broken
 from .render import render
-
-SHOWN_PROBLEMS = 10
+from .sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +30,15 @@ class Prepared:
 
 
 def prepare(
-    spec: ResolvedSpec, tokenizer: Any, access: Access, context_length: int | None, model_can_pack: bool
+    spec: ResolvedSpec, sources: Sources, tokenizer: Any, context_length: int | None, model_can_pack: bool
 ) -> Prepared:
-    """Reads, checks and tokenises every row. Raises DataInvalid with the first ten bad rows, DataNotFound, AccessDenied …"""
-    problems: list[Broken] = []
-    tasks: set[Task] = set()
-    train = _examples(spec.dataset.train, spec, tokenizer, access, problems, tasks)
-    validation = _examples(spec.dataset.validation, spec, tokenizer, access, problems, tasks)
-    if problems:
-        shown = "\n".join(f"{problem.place}: {problem.problem}" for problem in problems[:SHOWN_PROBLEMS])
-        raise DataInvalid(
-            f"{len(problems)} bad rows, nothing was trained. The first {min(len(problems), SHOWN_PROBLEMS)}:\n{shown}"
-        )
-    if not train:
-        raise DataInvalid(f"{', '.join(source.uri for source in spec.dataset.train)}: there is not one row in it.")
-    if len(tasks) > 1:
-        raise DataInvalid(
-            f"the sources hold data for several tasks ({', '.join(sorted(tasks))}): train one task a job."
-        )
-    task = tasks.pop()
-    if spec.task is not None and spec.task is not task:
-        raise ConfigurationInvalid(
-            f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
-        )
+    """Checks and tokenises every row. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
+    checked_train, checked_validation = check(sources)
+    task = _task(spec, [*checked_train, *checked_validation])
+    problems = Problems()
+    train = _examples(checked_train, spec, tokenizer, problems)
+    validation = _examples(checked_validation, spec, tokenizer, problems)
+    problems.refuse()
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
@@ -65,6 +47,7 @@ def prepare(
     context = min((length for length in (context_length, spec.model.context_length) if length), default=None)
     facts = DataFacts(task, len(train), len(validation), longest, total, context, model_can_pack)
     whole = resolve_data(spec, facts)
+    _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
     validation, _ = fit(validation, whole)
     if len(train) != facts.train_rows:
@@ -81,22 +64,32 @@ def prepare(
     return Prepared(train, validation, whole, told)
 
 
+def _refuse_beyond(context: int | None, longest: int, spec: ResolvedSpec) -> None:
+    """Raises ConfigurationInvalid when examples would be longer than the model can read."""
+    limit = spec.hyperparameters.max_length
+    if context and limit and min(limit, longest) > context:
+        raise ConfigurationInvalid(
+            f"hyperparameters.maxLength is {limit}, an example has {longest} tokens, the model reads {context}: set it to {context} or less."
+        )
+
+
 def fit(examples: Sequence[Example], spec: ResolvedSpec) -> tuple[list[Example], int]:
     """The examples within maxLength, by the rule for overlong ones, and how many were cut. Raises DataInvalid."""
     limit = spec.hyperparameters.max_length
     assert limit is not None, "resolve_data settles it"
+    problems = Problems()
     kept: list[Example] = []
     cut = 0
-    for position, example in enumerate(examples):
+    for example in examples:
         if len(example) <= limit:
             kept.append(example)
         elif spec.dataset.overlong is Overlong.FAIL:
-            raise DataInvalid(
-                f"row {position + 1} has {len(example)} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop."
-            )
+            told = f"has {len(example)} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"
+            problems.add(Broken(example.place, told))
         elif spec.dataset.overlong is Overlong.TRUNCATE and example.weights[:limit].any():
-            kept.append(Example(example.input_ids[:limit], example.weights[:limit]))
+            kept.append(replace(example, input_ids=example.input_ids[:limit], weights=example.weights[:limit]))
             cut += 1
+    problems.refuse()
     if examples and not kept:
         raise DataInvalid(
             f"every row is longer than maxLength ({limit} tokens) and nothing of what is learnt is left: raise it."
@@ -104,53 +97,28 @@ def fit(examples: Sequence[Example], spec: ResolvedSpec) -> tuple[list[Example],
     return kept, cut
 
 
-def _examples(
-    sources: Iterable[ResolvedSource],
-    spec: ResolvedSpec,
-    tokenizer: Any,
-    access: Access,
-    problems: list[Broken],
-    tasks: set[Task],
-) -> list[Example]:
+def _task(spec: ResolvedSpec, sources: Iterable[Checked]) -> Task:
+    tasks = {source.task for source in sources}
+    if len(tasks) > 1:
+        raise DataInvalid(
+            f"the sources hold data for several tasks ({', '.join(sorted(tasks))}): train one task a job."
+        )
+    task = tasks.pop()
+    if spec.task is not None and spec.task is not task:
+        raise ConfigurationInvalid(
+            f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
+        )
+    return task
+
+
+def _examples(sources: Iterable[Checked], spec: ResolvedSpec, tokenizer: Any, problems: Problems) -> list[Example]:
     examples = []
-    for source in sources:
-        chosen = source.format
-        for row in _rows(source, access):
-            if isinstance(row, Broken):
-                problems.append(row)
-                continue
-            chosen = chosen or recognise(set(row.values), row.place)
-            tasks.add(task_of(chosen))
-            try:
-                examples.append(_example(row, chosen, tokenizer, spec))
-            except RowProblem as problem:
-                problems.append(Broken(row.place, str(problem)))
+    for place, row in interpreted(sources):
+        try:
+            examples.append(render(row, tokenizer, spec.dataset.train_on, place))
+        except RowProblem as problem:
+            problems.add(Broken(place, str(problem)))
     return examples
-
-
-def _example(row: Row, chosen: RowFormat, tokenizer: Any, spec: ResolvedSpec) -> Example:
-    return render(interpret(chosen, row.values), tokenizer, spec.dataset.train_on)
-
-
-def _rows(source: ResolvedSource, access: Access) -> Iterator[Row | Broken]:
-    for path, name in _files(source.uri, access):
-        yield from read(path, name)
-
-
-def _files(uri: str, access: Access) -> list[tuple[Path, str]]:
-    """The files that `uri` names, on this machine, each with the name that messages call it by."""
-    located = open_store(uri, access)
-    into = access.scratch / "data"
-    into.mkdir(parents=True, exist_ok=True)
-    wanted = [located.path]
-    if "*" in located.path or not Path(located.path.removesuffix(".gz")).suffix:
-        prefix = located.path.partition("*")[0] if "*" in located.path else located.path
-        pattern = located.path if "*" in located.path else f"{located.path}*"
-        known = [entry.path for entry in located.store.list(prefix.rpartition("/")[0])]
-        wanted = [path for path in known if fnmatch(path, pattern) and Path(path.removesuffix(".gz")).suffix in READERS]
-        if not wanted:
-            raise DataNotFound(f"{uri}: no file fits it; there are {', '.join(known[:20]) or 'none at all'}.")
-    return [(located.store.local(path) or located.store.get(path, into), path.rpartition("/")[2]) for path in wanted]
 
 
 def _held_out(examples: list[Example], share: str, seed: int) -> tuple[list[Example], list[Example]]:

@@ -1,4 +1,4 @@
-"""Files → rows, each with the file and the line it stands in."""
+"""Files → rows, each with the place it stands in. Read as a stream: a file may be larger than memory, but for .json."""
 
 from __future__ import annotations
 
@@ -6,126 +6,210 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from ..errors import DataInvalid
+
+BOM = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+FIELD_BYTES_MAX = 2**31 - 1
+"""Of one CSV field; Python's own limit is 128 KiB, which a long document passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as it was found. `line` counts from 1; in CSV, JSON and Parquet it is the row's number."""
+    """One row as it was found. `place` is FILE:LINE where a row is a line, else FILE row N; both count from 1."""
 
-    file: str
-    line: int
+    place: str
     values: dict[str, Any]
-
-    @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A row that can't be read, and why."""
+    """A row that can't be used, and why."""
 
     place: str
     problem: str
 
 
+def format_of(name: str) -> str:
+    """The ending that says how a file is written."""
+    return Path(name.lower().removesuffix(".gz")).suffix
+
+
 def read(path: Path, name: str) -> Iterator[Row | Broken]:
-    """The rows of one file, called `name` in messages. Raises DataInvalid when the file as a whole can't be read."""
-    suffix = Path(name.removesuffix(".gz")).suffix.lower()
+    """The rows of one file, called `name` in messages. Raises DataInvalid when it can't be read any further."""
+    suffix = format_of(name)
     if suffix not in READERS:
         raise DataInvalid(
             f"{name}: files end in {', '.join(READERS)} (or those with .gz), not in {suffix or 'nothing'}."
         )
-    yield from READERS[suffix](path, name)
-
-
-def _bytes(path: Path) -> bytes:
-    raw = path.read_bytes()
-    return gzip.decompress(raw) if path.suffix == ".gz" else raw
-
-
-def _text(path: Path, name: str) -> str:
-    raw = _bytes(path)
     try:
-        return raw.decode("utf-8-sig")
+        yield from READERS[suffix](path, name)
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise DataInvalid(
-            f"{name}:{line}: not UTF-8 (byte {raw[error.start]:#04x} at offset {error.start}): save the file as UTF-8."
-        ) from error
+        raise _wrong_encoding(path, name) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataInvalid(f"{name}: not a whole gzip file: {error}: fetch it or compress it again.") from error
 
 
 def _jsonl(path: Path, name: str) -> Iterator[Row | Broken]:
-    for line, text in enumerate(_text(path, name).split("\n"), 1):
-        if not text.strip():
-            continue
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            yield Broken(f"{name}:{line}", f"not JSON: {error.msg} at column {error.colno}, expected one object a line")
-            continue
-        yield _object(values, name, line)
+    for line, raw in _lines(path, name):
+        if raw.strip():
+            yield _json_row(raw, f"{name}:{line}")
+
+
+def _json_row(raw: bytes, place: str) -> Row | Broken:
+    try:
+        return _object(parse_json(raw.rstrip(b"\r\n").decode()), place)
+    except UnicodeDecodeError as error:
+        return Broken(place, f"{_not_utf8(error)}: save the file as UTF-8")
+    except json.JSONDecodeError as error:
+        return Broken(place, f"not JSON: {error.msg} at column {error.colno}, expected one object a line")
+    except ValueError as error:
+        return Broken(place, f"not JSON: {error}")
 
 
 def _json(path: Path, name: str) -> Iterator[Row | Broken]:
+    with _text(path, name) as source:
+        text = source.read()
     try:
-        rows = json.loads(_text(path, name))
+        rows = parse_json(text)
     except json.JSONDecodeError as error:
         raise DataInvalid(
             f"{name}:{error.lineno}: not JSON: {error.msg} at column {error.colno}. One object a line? Then call it .jsonl."
         ) from error
+    except ValueError as error:
+        raise DataInvalid(f"{name}: not JSON: {error}.") from error
     if not isinstance(rows, list):
         raise DataInvalid(f"{name}: expected a list of objects, found {_kind(rows)}.")
-    for line, values in enumerate(rows, 1):
-        yield _object(values, name, line)
+    for number, values in enumerate(rows, 1):
+        yield _object(values, f"{name} row {number}")
 
 
 def _csv(path: Path, name: str) -> Iterator[Row | Broken]:
-    reader = csv.DictReader(io.StringIO(_text(path, name), newline=""), restkey="")
-    for line, values in enumerate(reader, 1):
-        if "" in values or None in values.values():
-            yield Broken(
-                f"{name}:{line}",
-                f"expected {len(reader.fieldnames or ())} columns as in the header, found more or fewer",
-            )
-        else:
-            yield Row(name, line, dict(values))
+    csv.field_size_limit(FIELD_BYTES_MAX)
+    with _text(path, name) as source:
+        reader = csv.DictReader(source, restkey="", strict=True)
+        number = 0
+        try:
+            header = reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
+            if not any(header):
+                raise DataInvalid(f"{name}: its first line names no columns: write a header, like: prompt,completion")
+            if twice := {column for column in header if header.count(column) > 1}:
+                raise DataInvalid(f"{name}: its header names {', '.join(sorted(twice))} twice: rename one.")
+            for number, values in enumerate(reader, 1):
+                place = f"{name} row {number}"
+                if "" in values or None in values.values():
+                    yield Broken(place, f"expected {len(header)} columns as in the header, found more or fewer")
+                else:
+                    yield Row(place, dict(values))
+        except csv.Error as error:
+            raise DataInvalid(
+                f"{name} row {number + 1} (near line {reader.line_num}): not CSV: {error}; is a quote not closed, or not doubled?"
+            ) from error
 
 
 def _parquet(path: Path, name: str) -> Iterator[Row | Broken]:
     import pyarrow
     import pyarrow.parquet
 
+    number = 0
     try:
-        table = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise DataInvalid(f"{name}: not a Parquet file: {error}") from error
-    line = 0
-    for batch in table.iter_batches(1024):
-        for values in batch.to_pylist():
-            line += 1
-            yield Row(name, line, values)
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(1024):
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{name} row {number}", values)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataInvalid(f"{name}: not a whole Parquet file (after row {number}): {error}") from error
 
 
 def _txt(path: Path, name: str) -> Iterator[Row | Broken]:
     """Paragraphs: an empty line ends one."""
-    line = 1
-    for block in _text(path, name).replace("\r\n", "\n").split("\n\n"):
-        if block.strip():
-            yield Row(name, line, {"text": block.strip("\n")})
-        line += block.count("\n") + 2
+    block: list[str] = []
+    begins = 0
+    for line, raw in _lines(path, name):
+        try:
+            text = raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            yield Broken(f"{name}:{line}", f"{_not_utf8(error)}: save the file as UTF-8")
+            continue
+        if text.strip():
+            begins = begins if block else line
+            block.append(text)
+        elif block:
+            yield Row(f"{name}:{begins}", {"text": "\n".join(block)})
+            block = []
+    if block:
+        yield Row(f"{name}:{begins}", {"text": "\n".join(block)})
 
 
-def _object(values: Any, name: str, line: int) -> Row | Broken:
-    if isinstance(values, dict):
-        return Row(name, line, values)
-    return Broken(f"{name}:{line}", f"expected an object, found {_kind(values)}")
+def parse_json(text: str) -> Any:
+    """As json.loads, for what JSON allows alone. Raises ValueError; a JSONDecodeError where the place is known."""
+    try:
+        values = json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\u" in text:
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"half of a surrogate pair (\\u{ord(error.object[error.start]):04x})") from None
+    return values
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON value")
+
+
+def _lines(path: Path, name: str) -> Iterator[tuple[int, bytes]]:
+    """(number, line) without the byte order mark."""
+    with _open(path) as source:
+        for line, raw in enumerate(source, 1):
+            if line == 1:
+                _refuse_utf16(raw, name)
+                raw = raw.removeprefix(BOM)
+            yield line, raw
+
+
+def _text(path: Path, name: str) -> io.TextIOWrapper:
+    """The whole as a stream of text, newlines as they are."""
+    with _open(path) as source:
+        _refuse_utf16(source.readline(4096), name)
+    return io.TextIOWrapper(_open(path), encoding="utf-8-sig", newline="")
+
+
+def _open(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _refuse_utf16(start: bytes, name: str) -> None:
+    if start.startswith(UTF_16) or b"\x00" in start[:64]:
+        raise DataInvalid(f"{name}:1: not UTF-8 but UTF-16 or binary: save the file as UTF-8.")
+
+
+def _wrong_encoding(path: Path, name: str) -> DataInvalid:
+    """Names the line: whoever decodes a stream knows only where in a block it stood."""
+    with _open(path) as source:
+        for line, raw in enumerate(source, 1):
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                return DataInvalid(f"{name}:{line}: {_not_utf8(error)}: save the file as UTF-8.")
+    return DataInvalid(f"{name}: not UTF-8 at its end: save the file as UTF-8.")
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return f"not UTF-8 (byte {error.object[error.start]:#04x} at byte {error.start + 1} of the line)"
+
+
+def _object(values: Any, place: str) -> Row | Broken:
+    return (
+        Row(place, values) if isinstance(values, dict) else Broken(place, f"expected an object, found {_kind(values)}")
+    )
 
 
 def _kind(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,32 @@ FENCE = "fence.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """What was measured before the first step: a resumed run can't measure it again."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    answers: list[str] = field(default_factory=list)
+    """One a prompt of the spec."""
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What a run goes on from."""
 
     step: int
     curve: list[dict[str, float]]
     """One entry a step: step, loss, learningRate, gradNorm …"""
-    best: dict[str, float]
+    before: Before
 
 
 class Checkpoints:
     """The checkpoints of one job, below `prefix` of its output's store."""
 
-    def __init__(self, store: Store, prefix: str, attempt: int, keep: int, scratch: Path) -> None:
+    def __init__(
+        self, store: Store, prefix: str, attempt: int, keep: int, scratch: Path, say: Callable[[str], None] = print
+    ) -> None:
         self.store, self.prefix, self.attempt, self.keep, self.scratch = store, prefix, attempt, keep, scratch
+        self.say = say
 
     def raise_fence(self) -> None:
         """From now on no earlier attempt may write. Raises Interrupted when a later one is there already."""
@@ -53,7 +66,7 @@ class Checkpoints:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: p.detach().cpu().contiguous() for name, p in trained(model)}, folder / "weights.safetensors")
         torch.save(optimizer.state_dict(), folder / "optimizer.pt")
-        (folder / "state.json").write_text(json.dumps({"step": state.step, "curve": state.curve, "best": state.best}))
+        (folder / "state.json").write_text(json.dumps(asdict(state)))
         place = f"{self.prefix}/step-{state.step:08d}-a{self.attempt}"
         files = {}
         for file in sorted(folder.iterdir()):
@@ -74,7 +87,7 @@ class Checkpoints:
         for place in self.complete():
             files, damaged = self._fetch(place)
             if damaged:
-                print(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before", flush=True)
+                self.say(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before")
                 continue
             weights = load_file(files["weights.safetensors"])
             with torch.no_grad():
@@ -82,7 +95,7 @@ class Checkpoints:
                     parameter.copy_(weights[name])
             optimizer.load_state_dict(torch.load(files["optimizer.pt"], weights_only=True))
             told = json.loads(files["state.json"].read_text())
-            return State(told["step"], told["curve"], told["best"])
+            return State(told["step"], told["curve"], Before(**told["before"]))
         return None
 
     def _fetch(self, place: str) -> tuple[dict[str, Path], list[str]]:

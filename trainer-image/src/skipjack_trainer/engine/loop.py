@@ -41,6 +41,7 @@ class Told:
     eta_seconds: float
     heldout_loss: float | None
     checkpoint_step: int | None
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,13 @@ def train(
 ) -> State:
     """Trains from `state` to the end, or to a Finish. Raises Interrupted (after a checkpoint), Diverged, PeerLost."""
     settings = run.spec.hyperparameters
+    stop.work_would_be_lost = True
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
     total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
     parameters = [parameter for _, parameter in trained(run.model)]
-    curve, best, saved_step = list(state.curve), dict(state.best), state.step or None
+    curve, saved_step = list(state.curve), state.step or None
     started, first_step = time.monotonic(), state.step
 
     for step in range(state.step, steps):
@@ -114,7 +116,10 @@ def train(
 
         done = step + 1
         loss = loss_sum / weight
-        entry = {"step": done, "loss": loss, "learningRate": rate, "gradNorm": norm, "tokens": tokens}
+        seconds = time.monotonic() - step_started
+        entry = {
+            "step": done, "loss": loss, "learningRate": rate, "gradNorm": norm, "tokens": tokens, "seconds": seconds
+        }  # fmt: skip
         heldout = None
         if (
             run.validation
@@ -123,29 +128,28 @@ def train(
             and done < steps
         ):
             heldout = entry["heldoutLoss"] = evaluate(run, run.validation)
-        entry["seconds"] = time.monotonic() - step_started
         curve.append(entry)
 
         asked_to_leave, asked_to_finish = (
             value > 0 for value in run.strategy.total([float(stop.leave), float(stop.finish)])
         )
         every = run.spec.checkpoint.every_steps
-        if done < steps and (asked_to_leave or (every and done % every == 0)):
+        if done < steps and not asked_to_finish and (asked_to_leave or (every and done % every == 0)):
             if run.strategy.rank == 0:
-                checkpoints.save(run.model, optimizer, State(done, curve, best))
-            saved_step = done
-        seconds = time.monotonic() - started
-        eta = seconds / (done - first_step) * (steps - done)
-        epoch = min(done * batch, total) / len(run.train)
-        tell(Told(done, steps, epoch, loss, rate, tokens / entry["seconds"], eta, heldout, saved_step))
-        if asked_to_leave and done < steps:
+                checkpoints.save(run.model, optimizer, State(done, curve, state.before))
             run.strategy.barrier()
+            saved_step = done
+        is_last = done == steps or asked_to_finish
+        eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
+        epoch = min(done * batch, total) / len(run.train)
+        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last))
+        if asked_to_leave and not is_last:
             raise Interrupted(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
             )
-        if asked_to_finish:
-            return State(done, curve, best)
-    return State(steps, curve, best)
+        if is_last:
+            return State(done, curve, state.before)
+    return state
 
 
 def accumulate(
@@ -169,7 +173,7 @@ def accumulate(
 
 @torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> float:
-    """Mean loss in nats a learnt token, over all ranks. Draws nothing from any generator."""
+    """Mean loss in nats a learnt token, over all ranks. Draws nothing from any generator. Raises Diverged."""
     run.model.eval()
     loss_sum = weight = 0.0
     for members in run.groups(examples, range(len(examples)))[run.strategy.rank :: run.strategy.world]:
@@ -177,6 +181,10 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> float:
         loss_sum += float(part)
         weight += part_weight
     loss_sum, weight = run.strategy.total([loss_sum, weight])
+    if not math.isfinite(loss_sum):
+        raise Diverged(
+            f"the held-out loss is {loss_sum / weight:.3g}: lower hyperparameters.learningRate (it is {run.spec.hyperparameters.learning_rate:g})."
+        )
     return loss_sum / weight
 
 

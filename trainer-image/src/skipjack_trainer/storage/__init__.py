@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import ConfigurationInvalid
 from . import configmap, hf, https, pvc
-from .base import Access, Entry, Located, Opener, Store
+from .base import Access, Entry, Located, Opener, Store, bring
 
 SCHEMES: dict[str, Opener] = {
     "configmap": configmap.open_uri,
@@ -24,4 +24,4 @@ def open_store(uri: str, access: Access) -> Located:
     return SCHEMES[scheme](uri, access)
 
 
-__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "open_store"]
+__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "bring", "open_store"]

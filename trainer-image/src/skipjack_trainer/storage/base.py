@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
 
-from ..errors import AccessDenied, ConfigurationInvalid
+from ..errors import AccessDenied, ConfigurationInvalid, NoSpace
 
 
 class Entry(NamedTuple):
@@ -71,6 +72,18 @@ class Access:
                 f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it."
             )
         return place.read_text().strip()
+
+
+def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
+    """The places of the files once they are in the folder `into`. Raises NoSpace before it begins when they won't fit."""
+    into.mkdir(parents=True, exist_ok=True)
+    needed = sum(entry.size_bytes for entry in entries if not (into / entry.path).is_file())
+    free = shutil.disk_usage(into).free
+    if needed > free:
+        raise NoSpace(
+            f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
+        )
+    return [store.get(entry.path, into) for entry in entries]
 
 
 Opener = Callable[[str, Access], Located]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from ..errors import ConfigurationInvalid, DataNotFound, NoSpace
+from ..errors import AccessDenied, ConfigurationInvalid, DataNotFound, NoSpace, StorageFailed, TrainerError
 from .base import Entry
 
 
@@ -49,13 +50,19 @@ class Folder:
                 os.fsync(sink.fileno())
             partial.replace(target)
         except OSError as error:
-            partial.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                size = local.stat().st_size
-                raise NoSpace(
-                    f"{self.title} is full: {path} needs {size} bytes. Make room or take a larger claim."
-                ) from error
-            raise
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise self._refusal(error, path, local.stat().st_size) from error
+
+    def _refusal(self, error: OSError, path: str, size_bytes: int) -> TrainerError:
+        """What a write that failed means to whoever owns the claim."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return NoSpace(f"{self.title} is full: {path} needs {size_bytes} bytes. Make room or take a larger claim.")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return AccessDenied(
+                f"{self.title} can't be written to by user {os.getuid()} ({path}: {error.strerror}): make it writable, or name another claim."
+            )
+        return StorageFailed(f"{self.title}: {path} can't be written: {error}")
 
     def exists(self, path: str) -> bool:
         return self.place(path).exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from httpx2 import HTTPError
 from huggingface_hub import HfApi
@@ -10,6 +13,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -17,12 +21,15 @@ from huggingface_hub.errors import (
 from ..errors import AccessDenied, DataNotFound, ModelNotFound, StorageFailed, TrainerError
 from .base import Access, Entry, Located, ReadOnly
 
+T = TypeVar("T")
+
 
 class Hub(ReadOnly):
     """One repository at one commit: a branch's name is pinned when the store is opened."""
 
     def __init__(self, kind: str, repo: str, revision: str | None, token: str | None) -> None:
-        self.api = HfApi(token=token or False)
+        # Told each time: the library reads the variable once, when it is imported.
+        self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token or False)
         self.kind, self.repo, self.token = kind, repo, token
         info = self._try(lambda: self.api.repo_info(repo, repo_type=kind, revision=revision))
         self.commit: str = info.sha or revision or "main"
@@ -45,7 +52,7 @@ class Hub(ReadOnly):
     def local(self, path: str) -> Path | None:
         return None
 
-    def _try(self, call):  # type: ignore[no-untyped-def]
+    def _try(self, call: Callable[[], T]) -> T:
         missing: type[TrainerError] = ModelNotFound if self.kind == "model" else DataNotFound
         title = f"hf://{'datasets/' if self.kind == 'dataset' else ''}{self.repo}"
         try:
@@ -60,6 +67,9 @@ class Hub(ReadOnly):
             ) from error
         except RevisionNotFoundError as error:
             raise missing(f"{title} has no such revision: check what follows the '@'.") from error
+        except LocalEntryNotFoundError as error:
+            # A kind of EntryNotFoundError, and yet another thing: the hub could not be asked.
+            raise StorageFailed(f"{title}: the hub can't be reached: {error.__cause__ or error}") from error
         except EntryNotFoundError as error:
             raise missing(f"{title}@{getattr(self, 'commit', '')[:12]}: no such file: {error}") from error
         except HfHubHTTPError as error:

@@ -12,18 +12,24 @@ from ..errors import AccessDenied, DataNotFound, StorageFailed
 from .base import Access, Entry, Located, ReadOnly
 
 TRIES = 5
+FIRST_PAUSE_SECONDS = 0.5
 TIMEOUT_SECONDS = (10, 60)
+CHUNK_BYTES = 1 << 16
+"""What is lost at most of what came when a line breaks."""
+PASSING = frozenset({408, 416, 425, 429})
+"""Answers below 500 after which the next try may do better; 416 is to a Range that no longer fits: it begins anew."""
 
 
 class Https(ReadOnly):
     """One URL. requests drops the Authorization header itself when a redirect leads to another host."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, first_pause_seconds: float = FIRST_PAUSE_SECONDS) -> None:
         self.url = url
         self.token = token
+        self.first_pause_seconds = first_pause_seconds
 
     def list(self, prefix: str = "") -> list[Entry]:
-        with self._ask("HEAD", 0) as answer:
+        with self.ask("HEAD") as answer:
             return [Entry(self.name, int(answer.headers.get("Content-Length", 0)))]
 
     @property
@@ -33,59 +39,84 @@ class Https(ReadOnly):
     def get(self, path: str, into: Path) -> Path:
         target = into / self.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + ".partial")
-        partial.unlink(missing_ok=True)
+        download = Download(self, target.with_name(target.name + ".partial"))
         for attempt in range(TRIES):
             try:
-                self._bring(partial)
+                download.go_on()
             except requests.RequestException as error:
                 if attempt == TRIES - 1:
                     raise StorageFailed(f"{self.url}: {error}; gave up after {TRIES} tries.") from error
-                time.sleep(0.5 * 2**attempt)
+                time.sleep(self.first_pause_seconds * 2**attempt)
             else:
-                partial.replace(target)
+                download.partial.replace(target)
                 return target
         raise AssertionError("the last try returns or raises")
 
-    def _bring(self, partial: Path) -> None:
-        """Appends what is missing. Raises requests' errors when the line breaks or the file is short."""
-        have = partial.stat().st_size if partial.exists() else 0
-        with self._ask("GET", have) as answer:
-            resumed = answer.status_code == requests.codes.partial_content
-            have = have if resumed else 0
-            expected = have + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else None
-            with partial.open("ab" if resumed else "wb") as sink:
-                for chunk in answer.iter_content(1 << 20):
-                    sink.write(chunk)
-        size = partial.stat().st_size
-        if expected is not None and "Content-Encoding" not in answer.headers and size < expected:
-            raise requests.ConnectionError(f"{size} of {expected} bytes came")
-
-    def _ask(self, verb: str, start: int) -> requests.Response:
-        headers = {"Accept-Encoding": "identity"}
-        if start:
-            headers["Range"] = f"bytes={start}-"
+    def ask(self, verb: str, headers: dict[str, str] | None = None) -> requests.Response:
+        """Raises TrainerError for what stays as it is, requests' errors for what may pass."""
+        asked = {"Accept-Encoding": "identity"} | (headers or {})
         if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        answer = requests.request(verb, self.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS)
-        if answer.status_code in (401, 403):
-            raise AccessDenied(
-                f"{self.url}: answered {answer.status_code}. Name a Secret with a token for it in spec.credentials."
-            )
-        if answer.status_code in (404, 410):
-            raise DataNotFound(f"{self.url}: answered {answer.status_code}: there is nothing there.")
+            asked["Authorization"] = f"Bearer {self.token}"
+        answer = requests.request(verb, self.url, headers=asked, stream=True, timeout=TIMEOUT_SECONDS)
+        status = answer.status_code
+        if status in (401, 403):
+            raise AccessDenied(f"{self.url}: answered {status}. Name a Secret with a token for it in spec.credentials.")
+        if status in (404, 410):
+            raise DataNotFound(f"{self.url}: answered {status}: there is nothing there.")
+        if status < requests.codes.server_error and status not in PASSING and not answer.ok:
+            raise StorageFailed(f"{self.url}: answered {status} {answer.reason}.")
         answer.raise_for_status()
         return answer
 
     def exists(self, path: str) -> bool:
         try:
-            self._ask("HEAD", 0).close()
+            self.ask("HEAD").close()
         except DataNotFound:
             return False
         return True
 
     def local(self, path: str) -> Path | None:
         return None
+
+
+class Download:
+    """One file on its way: what came so far lies in `partial`."""
+
+    def __init__(self, source: Https, partial: Path) -> None:
+        self.source, self.partial = source, partial
+        self.version: str | None = None
+        """The server's name for the content: what came of another version is not gone on from."""
+        partial.unlink(missing_ok=True)
+
+    def go_on(self) -> None:
+        """Appends what is missing. Raises requests' errors when the line breaks or the file is short."""
+        have = self.partial.stat().st_size if self.partial.exists() and self.version else 0
+        headers = {"Range": f"bytes={have}-", "If-Range": self.version} if have and self.version else {}
+        try:
+            answer = self.source.ask("GET", headers)
+        except requests.HTTPError as error:
+            if error.response.status_code == requests.codes.requested_range_not_satisfiable:
+                self.version = None
+            raise
+        with answer:
+            resumed = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-") and bool(have)
+            self.version = strong_version(answer)
+            length = answer.headers.get("Content-Length")
+            with self.partial.open("ab" if resumed else "wb") as sink:
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    sink.write(chunk)
+        size = self.partial.stat().st_size
+        expected = (
+            int(length) + (have if resumed else 0) if length and "Content-Encoding" not in answer.headers else size
+        )
+        if size < expected:
+            raise requests.ConnectionError(f"{size} of {expected} bytes came")
+
+
+def strong_version(answer: requests.Response) -> str | None:
+    """What If-Range may hold (RFC 9110, 13.1.5): an entity tag that is not weak, or the time of the last change."""
+    tag = answer.headers.get("ETag")
+    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
 def open_uri(uri: str, access: Access) -> Located:

@@ -1,0 +1,126 @@
+"""Layouts of rows: recognised by their columns, told back, and each fault told by field, found and expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
+from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret, recognise, task_of
+from skipjack_trainer.errors import DataInvalid
+
+SAID = ({"role": "user", "content": "one?"}, {"role": "assistant", "content": "uno"})
+ROWS: dict[RowFormat, tuple[dict[str, Any], Chat | Document]] = {
+    RowFormat.MESSAGES: ({"messages": list(SAID)}, Chat(SAID, (1.0, 1.0))),
+    RowFormat.CONVERSATIONS: (
+        {"conversations": [{"from": "human", "value": "one?"}, {"from": "gpt", "value": "uno"}]},
+        Chat(SAID, (1.0, 1.0)),
+    ),
+    RowFormat.PROMPT_COMPLETION: ({"prompt": "one?", "completion": "uno"}, Document("one?", "uno")),
+    RowFormat.ALPACA: ({"instruction": "one?", "input": "", "output": "uno"}, Chat(SAID, (1.0, 1.0))),
+    RowFormat.TEXT: ({"text": "uno"}, Document("", "uno")),
+}
+
+
+@pytest.mark.parametrize("layout", list(RowFormat))
+def test_a_layout_is_recognised_by_its_columns_whatever_stands_beside_them(layout: RowFormat) -> None:
+    row, expected = ROWS[layout]
+    assert recognise(set(row), "a.jsonl:1") is layout
+    assert recognise({*row, "id", "source"}, "a.jsonl:1") is layout
+    assert interpret(layout, row | {"id": 7}) == expected
+    assert task_of(layout) is (Task.CHAT if isinstance(expected, Chat) else Task.COMPLETION)
+
+
+def test_columns_that_fit_nothing_are_told_with_what_would() -> None:
+    with pytest.raises(
+        DataInvalid, match=r"a\.csv row 1: columns answer, question fit no known layout.*completion \+ prompt"
+    ):
+        recognise({"question", "answer"}, "a.csv row 1")
+    with pytest.raises(DataInvalid) as caught:
+        recognise({f"column{n:04}" for n in range(5000)}, "a.csv row 1")
+    assert len(str(caught.value)) < 1000
+
+
+def test_columns_that_fit_several_layouts_are_told_with_how_to_choose() -> None:
+    with pytest.raises(
+        DataInvalid, match=r"text fit several layouts \(Messages, Text\): name one in the source's `format`"
+    ):
+        recognise({"messages", "text"}, "a.jsonl:1")
+
+
+def test_what_alpaca_gives_as_input_follows_the_instruction() -> None:
+    chat = interpret(RowFormat.ALPACA, {"instruction": "Translate.", "input": "one", "output": "uno"})
+    assert isinstance(chat, Chat)
+    assert chat.messages[0]["content"] == "Translate.\n\none"
+
+
+def test_lists_may_be_json_in_a_csv() -> None:
+    assert interpret(RowFormat.MESSAGES, {"messages": '[{"role": "assistant", "content": "hi"}]'}) == Chat(
+        ({"role": "assistant", "content": "hi"},), (1.0,)
+    )
+
+
+def test_parts_of_text_are_one_text() -> None:
+    parts = [{"type": "text", "text": "o"}, {"type": "text", "text": "ne?"}]
+    chat = interpret(RowFormat.MESSAGES, {"messages": [SAID[0] | {"content": parts}, SAID[1]]})
+    assert chat == Chat(SAID, (1.0, 1.0))
+
+
+def test_weights_are_read_and_nulls_are_as_if_left_out() -> None:
+    messages = [SAID[0] | {"tool_calls": None, "weight": None}, SAID[1] | {"weight": 0, "name": None}]
+    assert interpret(RowFormat.MESSAGES, {"messages": messages, "tools": None}) == Chat(SAID, (1.0, 0.0))
+
+
+def said(**changes: Any) -> dict[str, Any]:
+    return {"messages": [SAID[0] | changes, SAID[1]]}
+
+
+def answered(**changes: Any) -> dict[str, Any]:
+    return {"messages": [SAID[0], SAID[1] | changes]}
+
+
+def called(arguments: str) -> dict[str, Any]:
+    return answered(tool_calls=[{"function": {"name": "light", "arguments": arguments}}])
+
+
+@pytest.mark.parametrize(
+    ("layout", "row", "problem"),
+    [
+        (RowFormat.MESSAGES, {}, "messages: expected a list of messages, found null"),
+        (RowFormat.MESSAGES, {"messages": []}, "messages: expected a list of messages, found []"),
+        (RowFormat.MESSAGES, {"messages": "hello"}, "messages: found text that is not JSON"),
+        (RowFormat.MESSAGES, {"messages": [3]}, "messages[0]: expected an object with role and content, found 3"),
+        (RowFormat.MESSAGES, said(role="bot"), "messages[0].role: expected one of system, developer, user, assistant, tool, found \"bot\""),
+        (RowFormat.MESSAGES, said(role=["user"]), "messages[0].role: expected one of"),
+        (RowFormat.MESSAGES, said(content=4), "messages[0].content: expected text, found 4"),
+        (RowFormat.MESSAGES, said(content=None), "messages[0].content: expected text, found null"),
+        (RowFormat.MESSAGES, said(content=[{"type": "image_url"}]), "messages[0].content: expected text or parts of text, found {"),
+        (RowFormat.MESSAGES, said(weight=2), "messages[0].weight: expected 0 or 1, found 2"),
+        (RowFormat.MESSAGES, {"messages": [SAID[0]]}, "messages[0].role: the last message must be the assistant's, found 'user'"),
+        (RowFormat.MESSAGES, answered(content=""), "messages[1].content: the assistant says nothing"),
+        (RowFormat.MESSAGES, answered(tool_calls={"a": 1}), "messages[1].tool_calls: expected a list, found {"),
+        (RowFormat.MESSAGES, answered(tool_calls=[{"name": "x"}]), "messages[1].tool_calls[0].function: expected an object"),
+        (RowFormat.MESSAGES, called("{"), "messages[1].tool_calls[0].function.arguments: found text that is not JSON"),
+        (RowFormat.MESSAGES, called("[1]"), "messages[1].tool_calls[0].function.arguments: expected an object, found [1]"),
+        (RowFormat.MESSAGES, {"messages": list(SAID), "tools": {"a": 1}}, "tools: expected a list of objects, found {"),
+        (RowFormat.CONVERSATIONS, {"conversations": [{"from": "alien", "value": "x"}]}, "conversations[0].from: expected one of system, human, user"),
+        (RowFormat.CONVERSATIONS, {"conversations": ["x"]}, "conversations[0].from: expected one of"),
+        (RowFormat.CONVERSATIONS, {"conversations": [{"from": ["gpt"]}]}, "conversations[0].from: expected one of"),
+        (RowFormat.PROMPT_COMPLETION, {"prompt": "x", "completion": 4}, "completion: expected text, found 4"),
+        (RowFormat.PROMPT_COMPLETION, {"prompt": "x", "completion": " \n"}, "completion: expected text, found nothing but white space"),
+        (RowFormat.ALPACA, {"instruction": "x", "output": "y", "input": 3}, "input: expected text, found 3"),
+        (RowFormat.ALPACA, {"instruction": "x", "output": ""}, "messages[1].content: the assistant says nothing"),
+        (RowFormat.TEXT, {"text": " \n"}, "text: expected text, found nothing but white space"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_by_field_found_and_expected(layout: RowFormat, row: dict[str, Any], problem: str) -> None:
+    with pytest.raises(RowProblem) as caught:
+        interpret(layout, row)
+    assert str(caught.value).startswith(problem)
+
+
+def test_what_was_found_is_told_in_few_words() -> None:
+    with pytest.raises(RowProblem) as caught:
+        interpret(RowFormat.TEXT, {"text": ["x" * 10_000_000]})
+    assert len(str(caught.value)) < 100
