@@ -13,6 +13,7 @@ from .jobs import ROWS, bring, ended, job
 
 pytestmark = pytest.mark.cluster
 
+
 def test_a_job_ends_complete_with_few_writes_and_all_told_back(kubectl: Kubectl, cluster: Cluster) -> None:
     bring(kubectl)
     kubectl.apply(job())
