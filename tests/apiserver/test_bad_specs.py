@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.builders import catalogue, node_type
 from tests.cluster import Cluster
 from tests.refusals import REFUSALS, SMALL, Refusal, changed
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec
+from skipjack.resolve import resolve_spec
+from skipjack_operator.manifests import PodEnvironment, job_manifest
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Server:
     def __init__(self, namespace: str) -> None:
         cluster = Cluster.current()
+        self.namespace = namespace
         self.command = [str(cluster.kubectl), "--kubeconfig", str(cluster.kubeconfig), "-n", namespace]
 
     def __call__(self, *arguments: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
@@ -80,6 +84,58 @@ def test_the_smallest_objects_and_the_example_are_accepted(server: Server) -> No
         body = changed(kind, "metadata.name", "small")
         server.done("create", "--dry-run=server", "--validate=strict", "-f", "-", body=body)
     server.done("create", "--dry-run=server", "--validate=strict", "-f", str(ROOT / "examples/chat-lora.yaml"))
+
+
+LONG = "a." * 126 + "b"
+"""A domain of 253 characters."""
+
+
+def largest(sources: int) -> dict[str, Any]:
+    """A job that goes to every bound, but for how many sources it has."""
+    rows = [{"uri": f"pvc://{LONG}/{'r' * 700}{index}.jsonl", "format": "Messages"} for index in range(sources)]
+    keys = [f"{LONG}/{'k' * 60}{index:03}" for index in range(32)]
+    tolerations = [
+        {"key": key, "operator": "Equal", "value": "v" * 63, "effect": "NoExecute", "tolerationSeconds": 9}
+        for key in keys
+    ]
+    pod = {
+        "labels": dict.fromkeys(keys, "v" * 63),
+        "annotations": dict.fromkeys(keys, "ä" * 1024),
+        "tolerations": tolerations,
+        "priorityClassName": LONG,
+        "env": [{"name": f"{'A' * 120}_{index:03}", "value": "$(PATH) 'v'\n" * 300} for index in range(64)],
+    }
+    spec = {
+        "model": f"hf://{'o' * 96}/{'n' * 96}@{'r' * 40}",
+        "dataset": {"train": rows, "validation": rows},
+        "method": {"type": "LoRA", "lora": {"targetModules": ["m" * 128] * 64}},
+        "evaluation": {"prompts": ["p" * 4096] * 16},
+        "output": {"uri": f"pvc://{LONG}/{'r' * 700}"},
+        "credentials": [{"uriPrefix": f"https://{'h' * 1000}", "secretName": LONG}] * 16,
+        "serviceAccountName": LONG,
+        "managedBy": "example.com/nobody",
+        "pod": pod,
+    }
+    return changed("FineTuneJob", "spec", spec)
+
+
+def test_the_largest_job_is_within_the_api_servers_budget_for_rules(server: Server) -> None:
+    server.done("create", "--dry-run=server", "--validate=strict", "-f", "-", body=largest(64))
+
+
+def test_what_is_accepted_in_a_spec_is_accepted_in_its_pods(server: Server) -> None:
+    resource = f"{'a.' * 121}b/{'g' * 63}"
+    accelerator = {"resource": resource, "count": 1, "memory": "80Gi"}
+    keys = {f"{LONG}/{'k' * 63}": "v" * 63, "plain": ""}
+    offered = catalogue(node_type(accelerator=accelerator, nodeSelector=keys, tolerations=[{"operator": "Exists"}], runtimeClassName=LONG,
+                                  cpu="0.125", cpuLimit="1500m", memory="1.5Gi"))  # fmt: skip
+    own = FineTuneJobSpec.model_validate(largest(2)["spec"])
+    whole = resolve_spec(own, "bot", server.namespace, str(uuid.uuid4()), offered)
+    [offer] = offered.node_types
+    made = job_manifest(
+        own, whole, offer.spec, 1, PodEnvironment(image="trainer:1", progress_url="http://operator:8080")
+    )
+    server.done("create", "--dry-run=server", "--validate=strict", "-f", "-", body=made)
 
 
 CHANGES: dict[str, Any] = {

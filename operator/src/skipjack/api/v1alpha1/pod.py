@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from .common import APIModel, LabelKey, LabelValue, Name, Toleration
-from .rules import Rule, matches, never
+from .rules import either, matches, never
 
 OURS_IN_LABELS = never(
     "^(skipjack[.]dev/|batch[.]kubernetes[.]io/|(job-name|controller-uid|app[.]kubernetes[.]io/managed-by)$)",
@@ -20,44 +20,35 @@ OURS_IN_ANNOTATIONS = never(
     "choose another key, example.com/owner for example",
 )
 
-FOREIGN_CODE = (
-    "LD_.*|PYTHON.*|GCONV_PATH|LOCPATH|NLSPATH|GLIBC_TUNABLES|BASH_ENV|ENV|PATH|CC|CXX|OPENSSL_.*|MPL.*",
-    ".*(PRELOAD|INJECTION|PLUGIN|TOOLS?_LIB).*|NCCL_CONF_FILE|FI_PROVIDER_PATH|(IBV|RDMAV)_DRIVERS",
-    "CUDA_(HOME|PATH)|TRITON_.*|TORCH_.*|TORCHINDUCTOR_.*|TORCHDYNAMO_.*|PYTORCH_KERNEL_CACHE_PATH|USE_.*",
+RESERVED = "this variable is Skipjack's own or could load foreign code: choose another name, NCCL_DEBUG for example"
+
+FOREIGN_CODE = never("PRELOAD|INJECTION|PLUGIN|TOOLS?_LIB", RESERVED)
+"""How NVIDIA's, AMD's and OpenMP's libraries call the variables that name libraries to load."""
+
+RUNS_CODE = (
+    "LD_.*|PYTHON.*|GCONV_PATH|LOCPATH|NLSPATH|GLIBC_TUNABLES|BASH_ENV|ENV|PATH|CC|CXX|OPENSSL_.*|MPL.*|USE_.*",
+    "NCCL_CONF_FILE|FI_PROVIDER_PATH|(IBV|RDMAV)_DRIVERS|CUDA_(HOME|PATH|CACHE_PATH)|PYTORCH_KERNEL_CACHE_PATH",
+    "TRITON_.*|TORCH_.*|TORCHINDUCTOR_.*|TORCHDYNAMO_.*",
 )
-"""The loader, the interpreter, compilers, and libraries that take a library's or a compiled kernel's place from a variable.
-TORCH_* holds the switch that lets pickles run code."""
+"""The loader, the interpreter, compilers, and libraries that take a library or a compiled kernel from a path. TORCH_* holds the switch
+that lets pickles run code."""
 
 SKIPJACKS_OWN = (
     "SKIPJACK_.*|JOB_.*|HOME|USER|LOGNAME|HOSTNAME|MALLOC_.*|OMP_NUM_THREADS|XDG_.*|HF_.*|HUGGING.*|TRANSFORMERS_.*|ACCELERATE_.*",
-    "(NVIDIA|CUDA|HIP|ROCR)_VISIBLE_DEVICES|NVIDIA_.*|((GROUP|ROLE|LOCAL)_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)|TORCHELASTIC_.*",
+    "(CUDA|HIP|ROCR)_VISIBLE_DEVICES|NVIDIA_.*|((GROUP|ROLE|LOCAL)_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)|TORCHELASTIC_.*",
     "(HTTP|HTTPS|NO|ALL)_PROXY|SSL.*|(REQUESTS_CA|CURL_CA)_BUNDLE",
 )
 """What the pod is told by Skipjack, by its node and by its launcher: devices, places in the gang, caches, proxies, trust."""
 
 TUNING = "HF_(HUB_(DOWNLOAD|ETAG)_TIMEOUT|HUB_DISABLE_XET|XET_.*)|TORCH_(NCCL_.*|LOGS|DISTRIBUTED_DEBUG|CPP_LOG_LEVEL)|TRANSFORMERS_VERBOSITY"
-"""Of those prefixes, what only changes speed, patience or talk."""
-
-
-def _reserved() -> Rule:
-    reserved = never(
-        f"^({'|'.join((*FOREIGN_CODE, *SKIPJACKS_OWN))})$",
-        "this variable is Skipjack's own or could load foreign code: choose another name, NCCL_DEBUG for example",
-    )
-    tuning = matches(f"^({TUNING})$", reserved.message)
-    foreign = never(".*(PRELOAD|INJECTION|PLUGIN|TOOLS?_LIB)", reserved.message)
-    return Rule(
-        f"{reserved.cel} || ({tuning.cel} && {foreign.cel})",
-        lambda name: reserved.holds(name) or (tuning.holds(name) and foreign.holds(name)),
-        reserved.message,
-    )
-
+"""Of those, what only changes speed, patience or talk."""
 
 EnvName = Annotated[
     str,
     StringConstraints(max_length=128),
     matches("^[A-Z][A-Z0-9_]*$", "a variable's name holds capitals, digits and '_', and begins with a capital: NCCL_DEBUG for example"),
-    _reserved(),
+    FOREIGN_CODE,
+    either(never(f"^({'|'.join((*RUNS_CODE, *SKIPJACKS_OWN))})$", RESERVED), matches(f"^({TUNING})$", RESERVED)),
 ]  # fmt: skip
 
 

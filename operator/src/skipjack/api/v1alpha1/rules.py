@@ -60,6 +60,11 @@ def with_scheme(scheme: str, regex: str, message: str) -> Rule:
     return Rule(cel, lambda text: not text.startswith(begin) or fits(text), message)
 
 
+def either(one: Rule, other: Rule) -> Rule:
+    """One of two rules with the same sentence must hold."""
+    return Rule(f"{one.cel} || {other.cel}", lambda value: one.holds(value) or other.holds(value), one.message)
+
+
 def at_least(smallest: str, message: str) -> Rule:
     """The quantity must be `smallest` or more. What is no quantity at all is left to the rule on its form."""
     return Rule(

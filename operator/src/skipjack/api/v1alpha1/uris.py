@@ -43,7 +43,8 @@ HUB_DATA = with_scheme(
 NO_DATASET = never("^hf://datasets/", "a dataset is no model: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example")
 WHOLE_DATASET = never("^hf://datasets/[^/]*/?$", HUB_DATA.message)
 SHORT_HUB_NAMES = never(
-    "^hf://(datasets/)?([^/]{97}|[^/]+/[^/@]{97})", "ORG and NAME of hf:// have at most 96 characters each"
+    "^hf://(datasets/)?([^/]{97}|[^/]+/[^/@]{97})",
+    "ORG and NAME of hf:// have at most 96 characters each: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example",
 )
 CONFIGMAP = with_scheme(
     "configmap",
@@ -56,7 +57,10 @@ HTTPS = with_scheme(
     r"[^\x00-\x20\x7f/?#]+(/[^\x00-\x20\x7f?#]*)?",
     "https://HOST/PATH holds no spaces, '?' or '#': https://example.com/train.jsonl for example",
 )
-NO_PASSWORD = never("^[a-z]+://[^/]*@", "a URI holds no user or password: name a Secret in spec.credentials")
+NO_PASSWORD = never(
+    "^[a-z]+://[^/]*@",
+    "a URI holds no user or password: name a Secret in spec.credentials, and write https://example.com/train.jsonl for example",
+)
 
 ModelURI = Annotated[
     str, URI,
