@@ -42,12 +42,29 @@ def place(location: tuple[str | int, ...]) -> str:
 
 @pytest.mark.parametrize("refusal", OF_SPECS, ids=[f"{i}-{r.kind}-{r.field}" for i, r in enumerate(OF_SPECS)])
 def test_a_bad_spec_is_refused_by_its_model_at_the_field_and_with_the_remedy(refusal: Refusal) -> None:
-    with pytest.raises(ValidationError) as refused:
-        MODELS[refusal.kind].model_validate(refusal.body["spec"])
-    said = [error["msg"] for error in refused.value.errors() if place(error["loc"]).startswith(refusal.field)]
-    assert said, refused.value
+    said = [message for where, message in faults(refusal) if where.startswith(refusal.field)]
+    assert said
     if any(refusal.remedy in sentence for sentence in OURS):
         assert any(refusal.remedy in message for message in said), said
+
+
+def faults(refusal: Refusal) -> list[tuple[str, str]]:
+    """Where and how its model refuses it."""
+    with pytest.raises(ValidationError) as refused:
+        MODELS[refusal.kind].model_validate(refusal.body["spec"])
+    return [(place(error["loc"]), error["msg"]) for error in refused.value.errors()]
+
+
+def test_every_sentence_about_a_spec_is_shown_by_some_refusal() -> None:
+    shown = {message for refusal in OF_SPECS for _, message in faults(refusal)}
+    of_whole_objects = {rule["message"] for crd in crds() for rule in whole(crd)}
+    assert [sentence for sentence in OURS if sentence not in shown | of_whole_objects] == []
+
+
+def whole(crd: dict[str, Any]) -> list[dict[str, str]]:
+    """Rules on names and on changes, which only the API server judges."""
+    found: list[dict[str, str]] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].get(VALIDATIONS, [])
+    return found
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -3,7 +3,6 @@ every string, list or map without a bound (CEL's cost budget needs them)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,30 +216,3 @@ def _fixed_once_started() -> list[CEL]:
             )
         )
     return rules
-
-
-def reference() -> str:
-    """Every field of every resource, as Markdown."""
-    parts = [
-        "# Reference\n\nGenerated from the models by `make crds`. On a cluster: `kubectl explain ftj.spec --recursive`.\n"
-    ]
-    for crd in crds():
-        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        parts.append(
-            f"\n## {crd['spec']['names']['kind']}\n\n{schema['description']}\n\n| field | type | meaning |\n| --- | --- | --- |\n"
-        )
-        for block in ("spec", "status"):
-            if block in schema["properties"]:
-                parts.extend(_rows(schema["properties"][block], block))
-    return "".join(parts)
-
-
-def _rows(node: dict[str, Any], path: str) -> Iterator[str]:
-    for name, child in node.get("properties", {}).items():
-        inner = child.get("items", child)
-        kind = f"list of {inner['type']}" if "items" in child else child["type"]
-        if "enum" in inner:
-            kind = " \\| ".join(inner["enum"])
-        needed = ", required" if name in node.get("required", ()) else ""
-        yield f"| `{path}.{name}` | {kind}{needed} | {child.get('description', '')} |\n".replace("*", "\\*")
-        yield from _rows(inner, f"{path}.{name}{'[]' if 'items' in child else ''}")
