@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,17 +10,26 @@ import yaml
 
 from skipjack_operator.metrics import REGISTRY
 
-from .rendered import CHART, ROOT, SITES, of, render
+from .rendered import CHART, ROOT, SITES, named, of, render
 
 pytestmark = pytest.mark.cluster
 ALERTS = yaml.safe_load((CHART / "files/alerts.yaml").read_text())
-METRICS = {sample for metric in REGISTRY.collect() for sample in (metric.name, f"{metric.name}_total")}
+METRICS = {f"{metric.name}{suffix}" for metric in REGISTRY.collect() for suffix in ("", "_total", "_bucket")}
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_asks_for_metrics_that_the_operator_has(name: str) -> None:
     asked = set(re.findall(r"skipjack_\w+", ALERTS[name]["expr"]))
     assert asked
+    assert asked <= METRICS
+
+
+def test_the_dashboard_shows_metrics_that_the_operator_has() -> None:
+    board = json.loads(named(render(*SITES["monitored"]), "ConfigMap", "skipjack-dashboard")["data"]["skipjack.json"])
+    asked = {metric for panel in board["panels"] for metric in re.findall(r"skipjack_\w+", panel["targets"][0]["expr"])}
+    assert (
+        len(board["panels"]) == len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]}) == 10
+    )
     assert asked <= METRICS
 
 
