@@ -53,6 +53,29 @@ def test_an_installation_passes_its_own_test(cluster: Cluster) -> None:
     assert "Phase:          Succeeded" in helm(cluster, "test", *RELEASE, "--timeout", "3m")
 
 
+def test_editors_of_a_namespace_create_jobs_and_viewers_read_them(kubectl: Kubectl) -> None:
+    for role in ("edit", "view"):
+        kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user=jo-{role}")
+    asked = [("create", "finetunejobs"), ("list", "finetunejobs"), ("list", "nodetypes"), ("create", "nodetypes")]
+    rights = {user: [may(kubectl, user, *what) for what in asked] for user in ("jo-edit", "jo-view", "jo")}
+    assert rights == {
+        "jo-edit": [True, True, True, False],
+        "jo-view": [False, True, True, False],
+        "jo": [False, False, True, False],
+    }
+
+
+def may(kubectl: Kubectl, user: str, verb: str, kind: str) -> bool:
+    spec = {"user": user, "groups": ["system:authenticated"]}
+    about = {"namespace": kubectl.namespace, "group": "skipjack.dev", "resource": kind, "verb": verb}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": spec | {"resourceAttributes": about},
+    }
+    return bool(json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review)))["status"]["allowed"])
+
+
 def test_an_upgrade_while_a_job_trains_changes_nothing_of_it(kubectl: Kubectl, cluster: Cluster, site: Kubectl) -> None:
     bring(kubectl)
     pod, resolved = training(kubectl, "sums")
