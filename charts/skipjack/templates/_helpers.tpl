@@ -48,11 +48,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get]
-# The Job controller tells by Events alone why it can't create a pod: quota, admission.
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [list]
+# Listed too: the Job controller tells by Events alone why it can't create a pod (quota, admission).
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]
 {{- end }}
