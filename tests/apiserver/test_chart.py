@@ -118,6 +118,7 @@ def test_a_change_of_the_catalogue_restarts_the_operator_that_seeds_it() -> None
     [("watchNamespace=team-a", "watchNamespace"), ("replicas=0", "replicas"), ("logLevel=LOUD", "logLevel"),
      ("image.digest=sha256:1", "digest"), ("hub.endpoint=hub", "endpoint"), ("proxy.http=p:3128", "proxy/http"),
      ("monitoring.rules=true", "rules"), ("networkPolicy.apiServerPorts={}", "apiServerPorts"), ("crds.kept=true", "kept"),
+     ("trainer.image.pullPolicy=Always", "pullPolicy"),
      ("catalogue.nodeTypes.My_Type.cpu=1", "My_Type")],
 )  # fmt: skip
 def test_a_value_that_is_misspelt_or_wrong_is_refused_by_name(value: str, named_in_refusal: str) -> None:
