@@ -24,7 +24,7 @@ MODELS: dict[str, type[APIModel]] = {
     "NodeType": NodeTypeSpec,
     "BaseModel": BaseModelSpec,
 }
-CASES = 60
+CASES = 150
 PIECES = [
     "hf://", "pvc://", "https://", "configmap://", "datasets/", "/", "//", ".", "..", "/../", "-", "--", "_", "@", "@main", ":", "*", "?", "#", "%20",
     " ", "\n", "\t", "\0", "\x85", "\u00a0", "\u2028", "ä", "ß", "A", "z", "0", "9", "a" * 60, "b" * 96, "c" * 253, "'", '"', "\\", "$(X)", "{{", "~",
