@@ -83,6 +83,7 @@ def test_an_upgrade_while_a_job_trains_changes_nothing_of_it(kubectl: Kubectl, c
     describe(site, "edited by hand")
     install(cluster, "--set", "logLevel=DEBUG", "--set", "catalogue.nodeTypes.cpu.description=from the chart")
     assert not before & operators(site), "the operator was not replaced: this tests nothing"
+    assert is_true("Running")(kubectl.get("ftj", "sums")), "the job ended before the upgrade did: this tests nothing"
     assert site.get("nodetype", "cpu")["spec"]["description"] == "edited by hand"
     seen = ended(kubectl)
     assert is_true("Complete")(seen), condition(seen, "Failed")
@@ -106,6 +107,7 @@ def test_uninstalling_keeps_jobs_and_results_and_installing_again_goes_on(
     assert kubectl.get("ftj", "early")["status"]["output"]["digest"] == digest
     assert pod_uid(kubectl, "late") == pod
     install(cluster)
+    assert is_true("Running")(kubectl.get("ftj", "late")), "the job ended while nobody looked: this tests nothing"
     seen = ended(kubectl, "late")
     assert is_true("Complete")(seen), condition(seen, "Failed")
     assert pod_uid(kubectl, "late") == pod
