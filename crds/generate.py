@@ -11,7 +11,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "operator/src"))
 
-from skipjack.api.crd import crds, reference  # noqa: E402
+from skipjack.api.crd import crds  # noqa: E402
+from skipjack.api.reference import reference  # noqa: E402
 
 WRAPPER = "{{- if .Values.crds.enabled }}\n%s{{- end }}\n"
 KEEP = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    skipjack.dev/from: crds\n"

@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec
+from skipjack.api.v1alpha1.pod import EnvVar
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 label_values = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?", fullmatch=True)
-paths = st.lists(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True), min_size=1, max_size=3).map(
-    "/".join
-)
+parts = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True)
+paths = st.lists(parts, min_size=1, max_size=3).map("/".join)
+repositories = st.from_regex("[a-z0-9]{1,9}([-._][a-z0-9]{1,9})?", fullmatch=True)
 nasty = st.text(max_size=40) | st.sampled_from(
     ["$(PATH)", "; rm -rf /", "../../etc/passwd", "a\nb: c", "{{ .Values }}"]
 )
 
 claims = st.builds("pvc://{}/{}".format, names, paths)
-hubs = st.builds("hf://{}/{}".format, names, names)
-configmaps = st.builds("configmap://{}/{}".format, names, paths)
+hubs = st.builds("hf://{}/{}".format, repositories, repositories)
+configmaps = st.builds("configmap://{}/{}".format, names, parts)
 sources = st.fixed_dictionaries({"uri": claims | hubs | configmaps})
 
 
@@ -27,11 +29,27 @@ def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
     return st.fixed_dictionaries({}, optional=fields)
 
 
-env = st.fixed_dictionaries({"name": st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True), "value": nasty})
-toleration = _some(key=label_values, operator=st.sampled_from(["Exists", "Equal"]), value=label_values)
+def _is_free(name: str) -> bool:
+    try:
+        EnvVar(name=name, value="")
+    except ValidationError:
+        return False
+    return True
+
+
+env = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True).filter(_is_free),
+        "value": nasty.map(lambda text: text.replace("\0", "")),
+    }
+)
+keys = st.from_regex(r"([a-z]{1,5}\.dev/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?", fullmatch=True)
+toleration = _some(key=keys).map(lambda own: own | {"operator": "Exists"}) | st.fixed_dictionaries(
+    {"key": keys}, optional={"operator": st.just("Equal"), "value": label_values}
+)
 pods = _some(
-    labels=st.dictionaries(nasty.filter(bool), label_values, max_size=3),
-    annotations=st.dictionaries(nasty.filter(bool), nasty, max_size=3),
+    labels=st.dictionaries(keys, label_values, max_size=3),
+    annotations=st.dictionaries(keys, nasty, max_size=3),
     tolerations=st.lists(toleration, max_size=2),
     priorityClassName=names,
     env=st.lists(env, max_size=3),

@@ -12,6 +12,9 @@ app.kubernetes.io/component: operator
 {{ include "skipjack.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "skipjack.serviceAccount" -}}
@@ -29,6 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [skipjack.dev]
   resources: [finetunejobs/status]
   verbs: [patch]
+# OpenShift asks for it of whoever sets blockOwnerDeletion.
 - apiGroups: [skipjack.dev]
   resources: [finetunejobs/finalizers]
   verbs: [update]
@@ -44,6 +48,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get]
+# Listed too: the Job controller tells by Events alone why it can't create a pod (quota, admission).
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, list]

@@ -3,24 +3,33 @@ every string, list or map without a bound (CEL's cost budget needs them)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
-
-from pydantic import BaseModel
 
 from ..protocol import GROUP
 from .v1alpha1 import BaseModelSpec, FineTuneJobSpec, FineTuneJobStatus, NodeTypeSpec
-from .v1alpha1.common import CEL, APIModel
+from .v1alpha1.common import APIModel
 from .v1alpha1.finetunejob import MUTABLE
+from .v1alpha1.rules import VALIDATIONS
 
 ALLOWED = frozenset(
     {
-        "type", "description", "properties", "required", "items", "additionalProperties", "enum", "pattern", "minLength", "maxLength",
+        "type", "description", "properties", "required", "items", "additionalProperties", "enum", "minLength", "maxLength",
         "minItems", "maxItems", "maxProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-        "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+        VALIDATIONS, "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     }
 )  # fmt: skip
 LIST_KEYS = {"conditions": "type", "resolved": "field"}
+
+
+@dataclass(frozen=True, slots=True)
+class CEL:
+    """A rule on the whole object: what the API server alone can judge, an object's name and its change."""
+
+    rule: str
+    message: str
+
+
 NAME_RULES = (
     CEL("self.metadata.name.size() <= 52", "metadata.name: at most 52 characters, for it becomes part of host names"),
     CEL(
@@ -96,7 +105,7 @@ def _crd(
     if status:
         root["properties"]["status"] = structural(status)
     if rules:
-        root["x-kubernetes-validations"] = [_rule(rule) for rule in rules]
+        root[VALIDATIONS] = [{"rule": rule.rule, "message": rule.message} for rule in rules]
     version: dict[str, Any] = {
         "name": "v1alpha1",
         "served": True,
@@ -130,9 +139,7 @@ def _crd(
 def structural(model: type[APIModel]) -> dict[str, Any]:
     """The model's schema with every reference inlined. Raises Unstructural."""
     schema = model.model_json_schema(by_alias=True)
-    made = _node(schema, schema.get("$defs", {}), model.__name__)
-    _with_rules(made, model)
-    return made
+    return _node(schema, schema.get("$defs", {}), model.__name__)
 
 
 def _node(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, Any]:
@@ -157,8 +164,11 @@ def _node(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, An
         for name, key in LIST_KEYS.items():
             if made["properties"].get(name, {}).get("type") == "array":
                 made["properties"][name] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+    if "patternProperties" in made:
+        raise Unstructural(f"{path}: a pattern of its keys without a sentence for people: use rules.matches")
     if "maxProperties" in made or "additionalProperties" in made:
-        made.pop("propertyNames", None)
+        if on_keys := _on_keys(made.pop("propertyNames", {})):
+            made[VALIDATIONS] = [*made.get(VALIDATIONS, ()), *on_keys]
         made["additionalProperties"] = _node(made["additionalProperties"], defs, f"{path}.*")
     if "items" in made:
         made["items"] = _node(made["items"], defs, f"{path}[]")
@@ -166,7 +176,17 @@ def _node(node: dict[str, Any], defs: dict[str, Any], path: str) -> dict[str, An
     return made
 
 
+def _on_keys(keys: dict[str, Any]) -> list[dict[str, str]]:
+    """Rules on a map's keys as rules on the map: keys have no schema of their own."""
+    return [
+        {**rule, "rule": f"self.all(key, {rule['rule'].replace('self.', 'key.')})"}
+        for rule in keys.get(VALIDATIONS, ())
+    ]
+
+
 def _check(node: dict[str, Any], path: str) -> None:
+    if "pattern" in node:
+        raise Unstructural(f"{path}: a pattern without a sentence for people: use rules.matches")
     foreign = set(node) - ALLOWED
     if foreign:
         raise Unstructural(f"{path}: {', '.join(sorted(foreign))}")
@@ -174,29 +194,8 @@ def _check(node: dict[str, Any], path: str) -> None:
     if node["type"] == "object" and "additionalProperties" in node:
         bounds = ("maxProperties",)
     if bounds and not any(bound in node for bound in bounds):
-        raise Unstructural(f"{path}: a {node['type']} without a bound ({' or '.join(bounds)})")
-
-
-def _with_rules(node: dict[str, Any], model: type[BaseModel]) -> None:
-    """CEL beside the block that it judges, all the way down."""
-    rules = getattr(model, "rules", ())
-    if rules:
-        node["x-kubernetes-validations"] = [_rule(rule) for rule in rules]
-    for name, field in model.model_fields.items():
-        child = node["properties"][field.alias or name]
-        for inner in _models(field.annotation):
-            _with_rules(child.get("items", child), inner)
-
-
-def _models(annotation: Any) -> Iterator[type[APIModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, APIModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models(argument)
-
-
-def _rule(rule: CEL) -> dict[str, Any]:
-    return {"rule": rule.rule, "message": rule.message}
+        article = "a" if node["type"] == "string" else "an"
+        raise Unstructural(f"{path}: {article} {node['type']} without a bound ({' or '.join(bounds)})")
 
 
 def _fixed_once_started() -> list[CEL]:
@@ -217,30 +216,3 @@ def _fixed_once_started() -> list[CEL]:
             )
         )
     return rules
-
-
-def reference() -> str:
-    """Every field of every resource, as Markdown."""
-    parts = [
-        "# Reference\n\nGenerated from the models by `make crds`. On a cluster: `kubectl explain ftj.spec --recursive`.\n"
-    ]
-    for crd in crds():
-        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        parts.append(
-            f"\n## {crd['spec']['names']['kind']}\n\n{schema['description']}\n\n| field | type | meaning |\n| --- | --- | --- |\n"
-        )
-        for block in ("spec", "status"):
-            if block in schema["properties"]:
-                parts.extend(_rows(schema["properties"][block], block))
-    return "".join(parts)
-
-
-def _rows(node: dict[str, Any], path: str) -> Iterator[str]:
-    for name, child in node.get("properties", {}).items():
-        inner = child.get("items", child)
-        kind = f"list of {inner['type']}" if "items" in child else child["type"]
-        if "enum" in inner:
-            kind = " \\| ".join(inner["enum"])
-        needed = ", required" if name in node.get("required", ()) else ""
-        yield f"| `{path}.{name}` | {kind}{needed} | {child.get('description', '')} |\n".replace("*", "\\*")
-        yield from _rows(inner, f"{path}.{name}{'[]' if 'items' in child else ''}")

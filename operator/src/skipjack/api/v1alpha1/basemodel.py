@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, StringConstraints
-
-from .common import APIModel, Quantity, Word
+from .common import APIModel, Count, Word
+from .uris import ModelURI
 
 
 class BaseModelSpec(APIModel):
     """Where a model is, and what is known of it."""
 
-    uri: Annotated[str, StringConstraints(max_length=1024, pattern=r"^(hf|pvc)://[^\s?#]+$")] = Field(
-        description="hf://ORG/NAME@REVISION or pvc://CLAIM/PATH."
-    )
-    parameters: Quantity | None = Field(None, description="Parameters, 3.8G for example; for people.")
+    uri: ModelURI = Field(description="hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH.")
+    parameters: Count | None = Field(None, description="Parameters, 3.8G for example; for people.")
     context_length: int | None = Field(
         None, ge=8, le=16_777_216, description="Longest sequence, in tokens; bounds maxLength."
     )

@@ -7,7 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from .common import CEL, APIModel, Fraction, LabelKey, LabelValue, Name, Text, Toleration, Word
+from .common import APIModel, Fraction, Name, Text, Word
+from .pod import PodSettings
+from .rules import Rule, matches
+from .uris import CredentialPrefix, DataURI, ModelReference, OutputURI
 
 
 class Task(StrEnum):
@@ -63,28 +66,9 @@ class Stop(StrEnum):
     CANCEL = "Cancel"
 
 
-ModelReference = Annotated[
-    str,
-    StringConstraints(max_length=1024, pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?|(hf|pvc|https)://[^\s?#]+)$"),
-]
-DataURI = Annotated[str, StringConstraints(max_length=1024, pattern=r"^(hf|https|pvc|configmap)://[^\s?#]+$")]
-OutputURI = Annotated[
-    str, StringConstraints(max_length=1024, pattern=r"^pvc://[a-z0-9][-.a-z0-9]*(/[A-Za-z0-9._-]+)+/?$")
-]
-
-
 class Source(APIModel):
     """One place that rows come from."""
 
-    rules: ClassVar = (
-        CEL(
-            "!self.uri.contains('/../') && !self.uri.endsWith('/..')", "uri must not climb out of its source with '..'"
-        ),
-        CEL(
-            "!self.uri.matches('^[a-z]+://[^/@]*:[^/]*@')",
-            "uri must not hold a password: name a Secret in spec.credentials",
-        ),
-    )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
         "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
@@ -92,12 +76,20 @@ class Source(APIModel):
     format: RowFormat | None = Field(None, description="How a row is laid out. Left out: told from its columns.")
 
 
+Share = Annotated[
+    str,
+    StringConstraints(max_length=9),
+    matches("^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", "a share from 1% to 99%, or a whole number of rows, as a string: '5%' or '200' for example"),
+]  # fmt: skip
+
+
 class Dataset(APIModel):
     """What is learnt from."""
 
     rules: ClassVar = (
-        CEL(
+        Rule(
             "!(has(self.validation) && has(self.validationSplit))",
+            lambda own: own.validation is None or own.validation_split is None,
             "validation and validationSplit exclude each other: name held-out files, or a share of train",
         ),
     )
@@ -105,9 +97,9 @@ class Dataset(APIModel):
     validation: Annotated[list[Source], Field(min_length=1, max_length=64)] | None = Field(
         None, description="Held-out rows; the loss on them is told before, during and after training."
     )
-    validation_split: (
-        Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", max_length=9)] | None
-    ) = Field(None, description='Rows to hold out of train: "5%" or a number of rows, as a string.')
+    validation_split: Share | None = Field(
+        None, description='Rows to hold out of train: "5%" or a number of rows, as a string.'
+    )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
     packing: bool | None = Field(
@@ -132,8 +124,9 @@ class Method(APIModel):
     """How the model is changed."""
 
     rules: ClassVar = (
-        CEL(
+        Rule(
             "!has(self.lora) || self.type == 'LoRA'",
+            lambda own: own.lora is None or own.type is MethodType.LORA,
             "method.lora goes with type LoRA alone: remove it or change the type",
         ),
     )
@@ -145,7 +138,11 @@ class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
     rules: ClassVar = (
-        CEL("!(has(self.epochs) && has(self.maxSteps))", "epochs and maxSteps exclude each other: name one"),
+        Rule(
+            "!(has(self.epochs) && has(self.maxSteps))",
+            lambda own: own.epochs is None or own.max_steps is None,
+            "epochs and maxSteps exclude each other: name one",
+        ),
     )
     epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
     max_steps: int | None = Field(None, ge=1, le=10_000_000, description="Optimiser steps, instead of epochs.")
@@ -213,12 +210,6 @@ class Compute(APIModel):
 class Output(APIModel):
     """Where the result goes."""
 
-    rules: ClassVar = (
-        CEL(
-            "!self.uri.contains('/../') && !self.uri.endsWith('/..')",
-            "output.uri must not climb out of its claim with '..'",
-        ),
-    )
     uri: OutputURI = Field(description="pvc://CLAIM/PATH: a folder in an existing PersistentVolumeClaim.")
     if_exists: IfExists | None = Field(
         None, description="What to do when the folder holds another result. Default: Fail."
@@ -236,38 +227,15 @@ class Limits(APIModel):
 class Credential(APIModel):
     """Which Secret opens which sources."""
 
-    uri_prefix: Annotated[str, StringConstraints(pattern=r"^(hf|https)://[^\s?#]*$", max_length=1024)] = Field(
-        description="The credential serves URIs that begin so, hf:// for example."
-    )
+    uri_prefix: CredentialPrefix = Field(description="The credential serves URIs that begin so, hf:// for example.")
     secret_name: Name = Field(description="A Secret of this namespace; its key `token` is sent as a bearer token.")
 
 
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=128)]
-
-
-class EnvVar(APIModel):
-    """An environment variable of the trainer."""
-
-    rules: ClassVar = (
-        CEL(
-            "!self.name.matches('^(LD_|PYTHON|SKIPJACK_|JOB_|HF_ENDPOINT$|HOME$|PATH$|GCONV_PATH$|MALLOC_|BASH_ENV$|ENV$)')",
-            "this variable is Skipjack's own or could load foreign code: choose another name",
-        ),
-    )
-    name: EnvName = Field(description="Its name, in capitals.")
-    value: Annotated[str, StringConstraints(max_length=4096)] = Field(description="Its value.")
-
-
-class PodSettings(APIModel):
-    """What may be said of the trainer's pods. Never a raw pod template."""
-
-    labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] | None = Field(None, description="More labels.")
-    annotations: (
-        Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=1024)]], Field(max_length=32)] | None
-    ) = Field(None, description="More annotations.")
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = Field(None, description="More tolerations.")
-    priority_class_name: Name | None = Field(None, description="PriorityClass of the pods.")
-    env: Annotated[list[EnvVar], Field(max_length=64)] | None = Field(None, description="More environment variables.")
+ControllerName = Annotated[
+    str,
+    StringConstraints(max_length=253),
+    matches("^[a-z0-9.-]+/[a-z0-9.-]+$", "a controller's name is DOMAIN/NAME in lower case: example.com/scheduler for example"),
+]  # fmt: skip
 
 
 class FineTuneJobSpec(APIModel):
@@ -296,7 +264,7 @@ class FineTuneJobSpec(APIModel):
     )
     service_account_name: Name | None = Field(None, description="ServiceAccount of the pods. Default: default.")
     pod: PodSettings | None = Field(None, description="What else may be said of the pods.")
-    managed_by: Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9.-]+/[a-z0-9.-]+$")] | None = Field(
+    managed_by: ControllerName | None = Field(
         None, description="Another controller that looks after this job; skipjack.dev/operator or left out: this one."
     )
 

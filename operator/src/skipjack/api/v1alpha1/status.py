@@ -22,13 +22,17 @@ class ConditionType(StrEnum):
     FAILED = "Failed"
 
 
+class ConditionStatus(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
 class Condition(APIModel):
     """One aspect of the state, as in meta/v1."""
 
     type: ShortText = Field(description="Accepted, DataReady, Running, Suspended, Complete or Failed.")
-    status: Annotated[str, StringConstraints(pattern="^(True|False|Unknown)$", max_length=7)] = Field(
-        description="True, False or Unknown."
-    )
+    status: ConditionStatus = Field(description="True, False or Unknown.")
     reason: ShortText = Field(description="One word for programs.")
     message: LongText = Field(description="A sentence for people: what happened and what to do.")
     last_transition_time: ShortText = Field(description="When the status last changed, RFC 3339.")

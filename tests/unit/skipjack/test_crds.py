@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from skipjack.api.crd import ALLOWED, Unstructural, crds, structural
 from skipjack.api.v1alpha1.common import APIModel, Word
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = {crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in crds()}
 
 
@@ -61,6 +61,21 @@ def test_every_field_of_spec_and_status_is_described() -> None:
     assert not silent
 
 
+def test_rules_on_a_maps_keys_are_rules_on_the_map() -> None:
+    labels = SCHEMAS["FineTuneJob"]["properties"]["spec"]["properties"]["pod"]["properties"]["labels"]
+    assert all(
+        rule["rule"].startswith("self.all(key, ") and "self." not in rule["rule"][9:]
+        for rule in labels["x-kubernetes-validations"]
+    )
+    assert any("choose another key" in rule["message"] for rule in labels["x-kubernetes-validations"])
+
+
+def test_no_message_is_longer_than_the_api_server_takes() -> None:
+    rules = [rule for _, node in SAID for rule in node.get("x-kubernetes-validations", ())]
+    assert len(rules) > 50
+    assert all(len(rule["message"]) <= 2048 and "\n" not in rule["message"] for rule in rules)
+
+
 def test_lists_of_conditions_and_resolved_values_are_maps() -> None:
     status = SCHEMAS["FineTuneJob"]["properties"]["status"]["properties"]
     keys = {name: status[name]["x-kubernetes-list-map-keys"] for name in ("conditions", "resolved")}
@@ -79,8 +94,36 @@ class Foreign(APIModel):
     even: int = Field(multiple_of=2, description="A keyword that is not allowed.")
 
 
+Bare = Annotated[str, StringConstraints(max_length=9, pattern="^[a-z]+$")]
+
+
+class Speechless(APIModel):
+    word: Bare = Field(description="A pattern that nobody is told of in words.")
+
+
+class SpeechlessKeys(APIModel):
+    words: dict[Bare, Word] = Field(max_length=4, description="The same in a map's keys.")
+
+
+class UnboundedKeys(APIModel):
+    words: dict[str, Word] = Field(description="As many as one likes.")
+
+
+class UnboundedText(APIModel):
+    text: str = Field(description="As long as one likes.")
+
+
 @pytest.mark.parametrize(
-    ("model", "said"), [(Unbounded, "words: a array without a bound"), (Union, "union of 2"), (Foreign, "multipleOf")]
+    ("model", "said"),
+    [
+        (Unbounded, "words: an array without a bound"),
+        (UnboundedKeys, "words: an object without a bound"),
+        (UnboundedText, "text: a string without a bound"),
+        (Union, "union of 2"),
+        (Foreign, "multipleOf"),
+        (Speechless, "word: a pattern without a sentence"),
+        (SpeechlessKeys, "words: a pattern of its keys without a sentence"),
+    ],
 )
 def test_what_a_structural_schema_refuses_fails_the_generator(model: type[APIModel], said: str) -> None:
     with pytest.raises(Unstructural, match=said):
