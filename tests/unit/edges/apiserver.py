@@ -137,9 +137,14 @@ class APIServer:
 
     def _list(self, path: str, request: web.Request) -> web.Response:
         items = [o for p, o in sorted(self.objects.items()) if p.rsplit("/", 1)[0] == path]
-        for label, value in _terms(request, "labelSelector"):
-            items = [o for o in items if o["metadata"].get("labels", {}).get(label) == value]
-        for field, value in _terms(request, "fieldSelector"):
+        for label, is_value, value in _terms(request, "labelSelector"):
+            labels = [o["metadata"].get("labels", {}) for o in items]
+            items = [
+                o
+                for o, has in zip(items, labels, strict=True)
+                if (has.get(label) == value if is_value else label in has)
+            ]
+        for field, _, value in _terms(request, "fieldSelector"):
             items = [o for o in items if reduce(lambda at, key: at.get(key, {}), field.split("."), o) == value]
         start, limit = int(request.query.get("continue", 0)), int(request.query.get("limit", 500))
         more = {"continue": str(start + limit)} if start + limit < len(items) else {}
@@ -176,8 +181,8 @@ class APIServer:
         return body
 
 
-def _terms(request: web.Request, selector: str) -> list[list[str]]:
-    return [term.split("=") for term in request.query.get(selector, "").split(",") if term]
+def _terms(request: web.Request, selector: str) -> list[tuple[str, str, str]]:
+    return [term.partition("=") for term in request.query.get(selector, "").split(",") if term]
 
 
 def _merge(target: Object, change: Object) -> None:

@@ -189,7 +189,7 @@ async def test_a_delete_whose_answer_was_lost_has_happened(server: APIServer, ku
 
 async def test_a_list_is_read_in_pages_and_never_from_a_stale_cache(server: APIServer, kube: Kube) -> None:
     for number in range(1203):
-        server.add(PODS, "ns", f"p{number:04}")
+        server.add(PODS, "ns", f"p{number:04}", metadata={"labels": {"a": "b", "c": ""}})
     assert len(await kube.list(PODS, "ns", "a=b,c")) == 1203
     queries = [dict(parse_qsl(urlsplit(path).query)) for _, path, _ in server.log]
     assert [q.get("continue") for q in queries] == [None, "500", "1000"]
