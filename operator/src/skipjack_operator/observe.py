@@ -32,7 +32,8 @@ async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> O
     uid = job["metadata"]["uid"]
     attempts = [a for a in await kube.list(JOBS, namespace, f"{JOB_UID_LABEL}={uid}") if is_child_of(a, uid)]
     claimed = [] if has_condition(job, "Complete", "Failed") else _claims(job, offered)
-    pods = await _pods(kube, attempts)
+    newest = max(attempts, key=number_of, default=None)
+    pods = await _pods(kube, newest) if newest else []
     claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in claimed))
     return Observed(
         job=job,
@@ -42,23 +43,24 @@ async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> O
         catalogue=offered,
         site=site,
         now=datetime.now(UTC),
-        warnings=() if pods else tuple(await _warnings(kube, attempts)),
+        warnings=tuple(await _warnings(kube, newest) if newest and _lacks_pods(newest, pods) else ()),
     )
 
 
-async def _pods(kube: Kube, attempts: Objects) -> Objects:
-    """Pods of the newest attempt."""
-    if not attempts:
-        return []
-    newest = max(attempts, key=number_of)["metadata"]
-    return await kube.list(PODS, newest["namespace"], f"batch.kubernetes.io/controller-uid={newest['uid']}")
+async def _pods(kube: Kube, attempt: Object) -> Objects:
+    metadata = attempt["metadata"]
+    selector = f"batch.kubernetes.io/controller-uid={metadata['uid']}"
+    return await kube.list(PODS, metadata["namespace"], selector)
 
 
-async def _warnings(kube: Kube, attempts: Objects) -> Objects:
-    """What Kubernetes says of the newest attempt where it has made no pod: a quota or an admission rule forbids it, for example."""
-    if not attempts or is_over(newest := max(attempts, key=number_of)) or newest["spec"].get("suspend"):
-        return []
-    metadata = newest["metadata"]
+def _lacks_pods(attempt: Object, pods: Objects) -> bool:
+    waits = not is_over(attempt) and not attempt["spec"].get("suspend")
+    return waits and len(pods) < attempt["spec"]["completions"]
+
+
+async def _warnings(kube: Kube, attempt: Object) -> Objects:
+    """By its Events alone the Job controller tells that it can't make a pod: a quota or an admission rule forbids it."""
+    metadata = attempt["metadata"]
     return await kube.list(
         EVENTS, metadata["namespace"], field_selector=f"regarding.uid={metadata['uid']},type=Warning"
     )

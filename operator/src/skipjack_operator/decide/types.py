@@ -30,7 +30,7 @@ class Observed:
     site: PodEnvironment
     now: datetime
     warnings: tuple[Object, ...] = ()
-    """Warning Events of the newest attempt's Job, read where its pods are missing."""
+    """Warning Events of the newest attempt's Job, read while it lacks pods."""
 
     @property
     def status(self) -> Object:

@@ -17,18 +17,16 @@ UNSTARTABLE = frozenset({"CreateContainerConfigError", "CreateContainerError", "
 
 
 def waiting(pods: tuple[Object, ...], warnings: tuple[Object, ...]) -> tuple[str, str]:
-    """(reason, sentence): of the pod that waits for the gravest cause, or why there is no pod."""
+    """(reason, sentence): of the pod that waits for the gravest cause, or why pods are missing."""
     for pod in pods:
         state = _waiting_state(pod)
         if state and state.get("reason") in IMAGE | UNSTARTABLE:
             return state["reason"], f"pod {pod['metadata']['name']}: {state.get('message') or state['reason']}"
     for pod in pods:
-        for condition in (pod.get("status") or {}).get("conditions") or []:
-            if condition["type"] == "PodScheduled" and condition["status"] == "False":
-                return condition.get(
-                    "reason"
-                ) or "Unschedulable", f"no node takes the pod yet: {condition.get('message', '')}"
-    if not pods and warnings:
+        held = next((c for c in (pod.get("status") or {}).get("conditions") or [] if c["type"] == "PodScheduled"), None)
+        if held and held["status"] == "False":
+            return held.get("reason") or "Unschedulable", f"no node takes the pod yet: {held.get('message', '')}"
+    if warnings:
         newest = max(warnings, key=lambda event: event["metadata"]["creationTimestamp"])
         return newest["reason"], f"its pods can't be made: {newest.get('note', '')}"
     return "Starting", "Its pods are being started."
@@ -37,20 +35,15 @@ def waiting(pods: tuple[Object, ...], warnings: tuple[Object, ...]) -> tuple[str
 def given_up(pods: tuple[Object, ...], now: datetime) -> End | None:
     """The end of an attempt whose pods will never start."""
     for pod in pods:
-        state = _waiting_state(pod)
-        cause = state.get("reason") if state else None
-        if (
-            cause not in IMAGE | UNSTARTABLE
-            or now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) < PATIENCE
-        ):
+        state = _waiting_state(pod) or {}
+        cause = state.get("reason")
+        waited = now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        if cause not in IMAGE | UNSTARTABLE or waited < PATIENCE:
             continue
         reason = FailureReason.IMAGE_UNAVAILABLE if cause in IMAGE else FailureReason.POD_UNSTARTABLE
         minutes = PATIENCE.total_seconds() / 60
-        return End(
-            reason,
-            f"{cause} for more than {minutes:.0f} minutes: {state.get('message', '') if state else ''}",
-            pod=pod["metadata"]["name"],
-        )
+        message = f"{cause} for more than {minutes:.0f} minutes: {state.get('message', '')}"
+        return End(reason, message, pod=pod["metadata"]["name"])
     return None
 
 
