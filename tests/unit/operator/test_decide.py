@@ -253,6 +253,14 @@ def test_a_pod_that_can_never_start_fails_the_job_after_its_deadline(cause: str,
     assert decision.delete
 
 
+def test_a_pod_that_waited_long_for_its_node_still_gets_its_time_to_pull() -> None:
+    placed = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW.isoformat()}]
+    pulling = pod({"waiting": {"reason": "ErrImagePull"}}, "Pending", conditions=placed)
+    decision = decide(seen(job(told()), (attempt(),), (pulling,)))
+    assert failure(decision) is None
+    assert decision.conditions[ConditionType.RUNNING].reason == "ErrImagePull"
+
+
 def test_an_unschedulable_pod_is_told_and_waited_for() -> None:
     held = pod(None, "Pending", conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}])
     decision = decide(seen(job(told()), (attempt(),), (held,)))

@@ -23,7 +23,7 @@ def waiting(pods: tuple[Object, ...], warnings: tuple[Object, ...]) -> tuple[str
         if state and state.get("reason") in IMAGE | UNSTARTABLE:
             return state["reason"], f"pod {pod['metadata']['name']}: {state.get('message') or state['reason']}"
     for pod in pods:
-        held = next((c for c in (pod.get("status") or {}).get("conditions") or [] if c["type"] == "PodScheduled"), None)
+        held = _scheduled(pod)
         if held and held["status"] == "False":
             return held.get("reason") or "Unschedulable", f"no node takes the pod yet: {held.get('message', '')}"
     if warnings:
@@ -37,7 +37,8 @@ def given_up(pods: tuple[Object, ...], now: datetime) -> End | None:
     for pod in pods:
         state = _waiting_state(pod) or {}
         cause = state.get("reason")
-        waited = now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        placed = (_scheduled(pod) or {}).get("lastTransitionTime") or pod["metadata"]["creationTimestamp"]
+        waited = now - datetime.fromisoformat(placed)
         if cause not in IMAGE | UNSTARTABLE or waited < PATIENCE:
             continue
         reason = FailureReason.IMAGE_UNAVAILABLE if cause in IMAGE else FailureReason.POD_UNSTARTABLE
@@ -45,6 +46,12 @@ def given_up(pods: tuple[Object, ...], now: datetime) -> End | None:
         message = f"{cause} for more than {minutes:.0f} minutes: {state.get('message', '')}"
         return End(reason, message, pod=pod["metadata"]["name"])
     return None
+
+
+def _scheduled(pod: Object) -> Object | None:
+    """Whether a node has taken the pod, and since when."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == "PodScheduled"), None)
 
 
 def _waiting_state(pod: Object) -> Object | None:
