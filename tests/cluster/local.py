@@ -41,8 +41,9 @@ def up() -> Cluster:
     with step("network, registry, buildkit"):
         network.up()
         images.serve(containers)
-    trainer = Background(lambda: images.build("trainer", containers))
+    # The base comes first: two builds side by side must not both make it.
     pause = images.build_base(containers)
+    trainer = Background(lambda: images.build("trainer", containers))
     kubernetes, storage, tools = (programs.build(module) for module in ("kubernetes", "storage", "tools"))
     with step("control plane and node"):
         node.start(kubernetes, containers, pause)
@@ -98,21 +99,21 @@ class Background:
 
     def __init__(self, work) -> None:  # type: ignore[no-untyped-def]
         self.work = work
-        self.outcome: str | Failed | None = None
+        self.outcome: str | Exception | None = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
         try:
             self.outcome = self.work()
-        except Failed as failure:
-            self.outcome = failure
+        except Exception as error:  # noqa: BLE001 -- whatever it is, `result` raises it where somebody waits
+            self.outcome = error
 
     def result(self) -> str:
         self.thread.join()
         if isinstance(self.outcome, str):
             return self.outcome
-        raise self.outcome or Failed("a background step died; see above")
+        raise self.outcome or Failed("a background step gave nothing")
 
 
 def pull(containers: Path, *wanted: str) -> None:
