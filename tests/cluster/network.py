@@ -44,8 +44,9 @@ def up() -> None:
 
 
 def down() -> None:
-    if Path(f"/run/netns/{NAMESPACE}").exists():
-        sh("ip", "netns", "delete", NAMESPACE)
+    # Devices first: with its namespace a pair goes too, but a moment later, and is found and then missed.
     for device in (PAIR, BRIDGE):
         if Path(f"/sys/class/net/{device}").exists():
             sh("ip", "link", "delete", device)
+    if Path(f"/run/netns/{NAMESPACE}").exists():
+        sh("ip", "netns", "delete", NAMESPACE)
