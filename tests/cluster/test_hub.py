@@ -125,7 +125,11 @@ def test_a_gated_repositorys_files_are_for_who_was_granted_access(endpoint: str,
 
 @pytest.mark.parametrize(
     "path",
-    ["/org/closed/resolve/main/.private", "/org/gated/resolve/main/.gated", "/org/open/resolve/main/../closed/.private"],
+    [
+        "/org/closed/resolve/main/.private",
+        "/org/gated/resolve/main/.gated",
+        "/org/open/resolve/main/../closed/.private",
+    ],
 )
 def test_nothing_but_a_repositorys_files_is_served(endpoint: str, path: str) -> None:
     request = requests.Request("GET", endpoint + path, headers={"Authorization": "Bearer hf_test"}).prepare()

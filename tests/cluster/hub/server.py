@@ -54,7 +54,9 @@ class Hub(BaseHTTPRequestHandler):
             self.send(200, b"ok")
         elif found := FILE.match(path):
             datasets, name, revision, file = found.groups()
-            self.serve("datasets" if datasets else "models", name, revision, lambda repo: self.granted(repo, name, file))
+            self.serve(
+                "datasets" if datasets else "models", name, revision, lambda repo: self.granted(repo, name, file)
+            )
         elif found := API.match(path):
             kind, name, verb, revision = found.groups()
             show = self.tree if verb == "tree" else lambda repo: self.info(repo, name)

@@ -1,0 +1,68 @@
+"""Whether the disk can hold what a cluster needs, asked before it runs full: etcd dies of that, and says something else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .node import Node
+from .steps import CACHE, Failed, sh
+
+RESERVE_GIB = 2.0
+"""For volumes, logs and what a job writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A part of a cluster: how much it grows to at most (measured), and the folders where it is kept."""
+
+    what: str
+    gib: float
+    folders: tuple[Path, ...]
+
+
+def needs(nodes: Sequence[Node], go_caches: Sequence[Path]) -> list[Need]:
+    """What a cluster of those nodes keeps on the disk."""
+    return [
+        Need("Go's caches and the programs built from them", 9.0, (*go_caches, CACHE / "programs")),
+        Need("the images in buildkit", 16.0, (CACHE / "buildkit",)),
+        Need("the images in the registry", 4.0, (CACHE / "registry",)),
+        Need("the hub's models", 1.0, tuple(CACHE.glob("hub-*"))),
+        *(Need(f"the images on {node.name}", 10.0, (node.store,)) for node in nodes),
+    ]
+
+
+def check(nodes: Sequence[Node]) -> None:
+    """Raises Failed where there is less room than what is not cached yet will take."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(CACHE).free / 2**30
+    parts = needs(nodes, go_caches())
+    # Folders of many gigabytes are walked only if that can matter.
+    if free < RESERVE_GIB + sum(need.gib for need in parts):
+        require(free, [(need, held_gib(need.folders)) for need in parts])
+
+
+def require(free_gib: float, parts: Sequence[tuple[Need, float]]) -> None:
+    """Holds what is free against what each part still lacks, given with what it has. Raises Failed with the sums."""
+    missing = {need.what: need.gib - held for need, held in parts if held < need.gib}
+    wanted = RESERVE_GIB + sum(missing.values())
+    if free_gib < wanted:
+        items = "".join(f"\n  {gib:5.1f} GiB  {what}" for what, gib in missing.items())
+        raise Failed(
+            f"{CACHE} has {free_gib:.1f} GiB free, and {wanted:.1f} are needed beside what is cached:{items}\n"
+            f"  {RESERVE_GIB:5.1f} GiB  in reserve\nmake room, or set SKIPJACK_CACHE to a folder on a larger disk"
+        )
+
+
+def go_caches() -> list[Path]:
+    return [Path(line) for line in sh("go", "env", "GOCACHE", "GOMODCACHE").split()]
+
+
+def held_gib(folders: Sequence[Path]) -> float:
+    """What those folders take, each file counted once."""
+    there = [folder for folder in folders if folder.exists()]
+    if not there:
+        return 0.0
+    return int(sh("du", "--summarize", "--total", "--block-size=1K", *there).splitlines()[-1].split()[0]) / 2**20
