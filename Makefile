@@ -8,6 +8,7 @@ CACHE ?= $(or $(SKIPJACK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skipjack)
 export SKIPJACK_CACHE := $(CACHE)
 PYTHON ?= python3
 UV := $(CACHE)/uv-$(shell sha256sum requirements/uv.txt | cut -c1-12)/bin/uv
+export SKIPJACK_UV := $(UV)
 VENV := .venv
 VENV_STAMP := $(VENV)/stamp-$(shell cat requirements/dev.txt | sha256sum | cut -c1-12)
 RUN := $(VENV)/bin/python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,10 +63,8 @@ def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
 
 
 def installer() -> list[str]:
-    """uv where it is, for it is in no virtual environment that was made by it; else pip."""
-    from shutil import which
-
-    uv = which("uv")
+    """uv as the Makefile brings it, for an environment that uv made holds no pip; else pip."""
+    uv = os.environ.get("SKIPJACK_UV")
     return [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
 
 
