@@ -51,6 +51,7 @@ state = "{node.folder / "containerd"}"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+  Root = "{node.folder / "runc"}"
   SystemdCgroup = false
 """)
     path = f"{containers}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -106,6 +107,7 @@ def kubelet(node: Node, programs: Path) -> None:
             "containerRuntimeEndpoint": f"unix://{node.containerd}",
             "serializeImagePulls": False,
             "staticPodPath": "",
+            "volumePluginDir": str(node.folder / "volume-plugins"),
         },
     )
     spawn(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import images, programs, registry
 from .node import Node
 from .steps import CACHE, Failed, sh
 
@@ -23,22 +24,28 @@ class Need:
     folders: tuple[Path, ...]
 
 
-def needs(nodes: Sequence[Node], go_caches: Sequence[Path]) -> list[Need]:
-    """What a cluster of those nodes keeps on the disk."""
-    return [
-        Need("Go's caches and the programs built from them", 9.0, (*go_caches, CACHE / "programs")),
-        Need("the images in buildkit", 16.0, (CACHE / "buildkit",)),
-        Need("the images in the registry", 4.0, (CACHE / "registry",)),
-        Need("the hub's models", 1.0, tuple(CACHE.glob("hub-*"))),
-        *(Need(f"the images on {node.name}", 10.0, (node.store,)) for node in nodes),
-    ]
+def needs(nodes: Sequence[Node]) -> list[Need]:
+    """What is still to come to the disk for a cluster of those nodes with the images of this tree."""
+    parts = []
+    if not all(programs.is_built(module) for module in programs.MODULES):
+        parts.append(Need("Go's caches and the programs", 11.0, (*go_caches(), CACHE / "programs")))
+    if not any(CACHE.glob("hub-*/.done")):
+        parts.append(Need("the hub's models", 0.3, ()))
+    builds = not registry.keeps(images.reference("trainer"))
+    if builds:
+        parts.append(Need("buildkit, while it builds the trainer's image", 15.0, (CACHE / "buildkit",)))
+        parts.append(Need("the registry", 3.0, (registry.STORE,)))
+    for node in nodes:
+        if builds or not node.store.exists():
+            parts.append(Need(f"the images on {node.name}, while they are unpacked", 9.0, (node.store,)))
+    return parts
 
 
 def check(nodes: Sequence[Node]) -> None:
-    """Raises Failed where there is less room than what is not cached yet will take."""
+    """Raises Failed where there is less room than what is to come will take."""
     CACHE.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(CACHE).free / 2**30
-    parts = needs(nodes, go_caches())
+    parts = needs(nodes)
     # Folders of many gigabytes are walked only if that can matter.
     if free < RESERVE_GIB + sum(need.gib for need in parts):
         require(free, [(need, held_gib(need.folders)) for need in parts])

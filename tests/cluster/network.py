@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def down() -> None:
 
 
 def is_device(name: str) -> bool:
-    return Path(f"/sys/class/net/{name}").exists()
+    return name in (each for _, each in socket.if_nameindex())
 
 
 def has_namespace(node: Node) -> bool:

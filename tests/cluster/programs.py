@@ -12,6 +12,8 @@ STAMP = (
     f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 )
+MODULES = ("containers", "kubernetes", "storage", "tools")
+"""What a cluster takes; `checks` is for tests alone."""
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 DEBIAN = {
     "runc": "runc",
@@ -28,11 +30,14 @@ def folder(module: str) -> Path:
     return CACHE / "programs" / f"{module}-{key(ROOT / 'tests/cluster/go' / module)}"
 
 
+def is_built(module: str) -> bool:
+    return (folder(module) / ".done").is_file()
+
+
 def build(module: str) -> Path:
     """The folder with the programs of tests/cluster/go/`module`."""
     source, target = ROOT / "tests/cluster/go" / module, folder(module)
-    done = target / ".done"
-    if done.is_file():
+    if is_built(module):
         return target
     target.mkdir(parents=True, exist_ok=True)
     environment = {"GOBIN": str(target), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
@@ -43,7 +48,7 @@ def build(module: str) -> Path:
                 (target / component).unlink(missing_ok=True)
                 (target / component).symlink_to(module)
         sh("go", "install", "-trimpath", "-ldflags", STAMP, "tool", cwd=source, env=environment)
-    done.touch()
+    (target / ".done").touch()
     return target
 
 

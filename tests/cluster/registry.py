@@ -13,7 +13,8 @@ from .steps import CACHE, RUN, end, sh, spawn, step, wait, write
 REGISTRY = f"{HOST}:5000"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 STORE = CACHE / "registry"
-KEPT_TAGS = 4
+REPOSITORIES = STORE / "docker/registry/v2/repositories"
+KEPT_TAGS = 3
 """Of each image: some for going back and forth between trees; each changed requirement costs gigabytes."""
 
 
@@ -28,7 +29,7 @@ def serve(programs: Path) -> None:
             "log": {"level": "warn"},
         },
     )
-    if old := old_tags(STORE):
+    if old := old_tags(REPOSITORIES):
         with step(f"removing {len(old)} old images from the registry"):
             # It must not run meanwhile: a push could count on a layer that is just being removed.
             end("registry")
@@ -39,9 +40,15 @@ def serve(programs: Path) -> None:
     wait("the registry answers", lambda: answers(f"http://{REGISTRY}/v2/"))
 
 
-def old_tags(store: Path) -> list[Path]:
+def keeps(name: str) -> bool:
+    """Whether the registry's folder has the image, so that it can be told before the registry runs."""
+    path, _, tag = name.removeprefix(f"{REGISTRY}/").rpartition(":")
+    return (REPOSITORIES / path / "_manifests/tags" / tag).is_dir()
+
+
+def old_tags(repositories: Path) -> list[Path]:
     """The folders of each image's tags but for the KEPT_TAGS that were pushed last."""
-    images = (store / "docker/registry/v2/repositories/skipjack").glob("*/_manifests/tags")
+    images = (repositories / "skipjack").glob("*/_manifests/tags")
     by_age = (sorted(tags.iterdir(), key=lambda tag: tag.stat().st_mtime, reverse=True) for tags in images)
     return [tag for tags in by_age for tag in tags[KEPT_TAGS:]]
 

@@ -8,7 +8,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from . import agents, groups, hub, network
+from . import agents, groups, hub, network, traces
 from .node import NODES, Node
 from .steps import CACHE, RUN, birth, end, kill, sh, step, wait
 
@@ -33,18 +33,20 @@ def down() -> None:
         wait("what an interrupted up had not noted is gone", lambda: not killed(of_ours()))
         unmount(CACHE)
         network.down()
+        traces.remove_folders()
         if RUN.exists():
             shutil.rmtree(RUN)
 
 
 def stop(node: Node) -> None:
     """Ends the node's processes and mounts; a namespace that is deleted while one still runs leaves its devices."""
-    end(node.process("kubelet"))
-    wait(f"the containers of {node.name} are gone", lambda: not killed(in_containers(node)))
+    # containerd before its containers: it would clear away by what their traces are found.
     for program in agents.PROGRAMS:
         end(node.process(program))
+    wait(f"the containers of {node.name} are gone", lambda: not killed(in_containers(node)))
     unmount(node.folder)
     groups.remove(node)
+    traces.remove(node)
 
 
 def remove(node: Node) -> None:
