@@ -16,13 +16,13 @@ VOLUMES = {"sharedFileSystemPath": str(RUN / "volumes")}
 """One folder for all nodes, so that ReadWriteMany works too."""
 
 
-def start(kubernetes: Path, storage: Path, pause: str) -> None:
+def start(kubernetes: Path, pause: str) -> None:
     """CoreDNS and local-path-provisioner; what runs already is left alone."""
     kubectl = (kubernetes / "kubectl", "--kubeconfig", kubeconfig("admin"))
     items = [proxy_may_read(), *storage_objects(pause)]
     sh(*kubectl, "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     dns(kubernetes)
-    provisioner(storage, pause)
+    provisioner(kubernetes, pause)
 
 
 def dns(programs: Path) -> None:

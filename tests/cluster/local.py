@@ -37,10 +37,10 @@ def up(count: int | None = None) -> Cluster:
             for node in nodes:
                 agents.containerd(node, containers, programs.folder("kubernetes"), pause)
         brought = beside.submit(bring_images, containers, nodes, pause)
-        kubernetes, storage, tools = (programs.build(module) for module in ("kubernetes", "storage", "tools"))
+        kubernetes = programs.build("kubernetes")
         models = make_models()
         with step("control plane and nodes"):
-            start(kubernetes, storage, pause, nodes)
+            start(kubernetes, pause, nodes)
         for extra in NODES[len(nodes) :]:
             if extra.folder.exists():
                 teardown.remove(extra)
@@ -52,7 +52,7 @@ def up(count: int | None = None) -> Cluster:
     cluster = Cluster(
         kubeconfig=str(access.kubeconfig("admin")),
         kubectl=str(kubernetes / "kubectl"),
-        helm=str(tools / "helm"),
+        helm=str(kubernetes / "helm"),
         operator_image=operator,
         trainer_image=trainer,
         hub_endpoint=endpoint,
@@ -74,18 +74,19 @@ def bring_images(containers: Path, nodes: Sequence[Node], pause: str) -> tuple[s
     """The operator's and the trainer's image, built and pulled to the nodes: it takes minutes, and others compile then."""
     trainer = images.build("trainer", containers)
     operator = images.build("operator", containers)
+    images.forget_downloads(containers)
     for node in nodes:
         images.pull(node, containers, pause, operator, trainer)
     return operator, trainer
 
 
-def start(kubernetes: Path, storage: Path, pause: str, nodes: Sequence[Node]) -> None:
+def start(kubernetes: Path, pause: str, nodes: Sequence[Node]) -> None:
     """Control plane, nodes and addons, until every node is Ready."""
     control_plane.start(kubernetes)
     for node in nodes:
         agents.kubelet(node, kubernetes)
         agents.proxy(node, kubernetes)
-    addons.start(kubernetes, storage, pause)
+    addons.start(kubernetes, pause)
     # What the API knows of a node that was lost is old: so its kubelet is asked too.
     for node in nodes:
         wait(f"{node.name} is Ready", lambda node=node: agents.kubelet_answers(node) and is_ready(kubernetes, node))

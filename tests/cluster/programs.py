@@ -12,8 +12,8 @@ STAMP = (
     f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 )
-MODULES = ("containers", "kubernetes", "storage", "tools")
-"""What a cluster takes; `checks` is for tests alone."""
+MODULES = ("containers", "kubernetes")
+"""What a cluster takes; `checks` is for tests alone. What uses Kubernetes' libraries is in one module: compiled once."""
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 DEBIAN = {
     "runc": "runc",

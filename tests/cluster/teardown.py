@@ -34,8 +34,17 @@ def down() -> None:
         unmount(CACHE)
         network.down()
         traces.remove_folders()
-        if RUN.exists():
-            shutil.rmtree(RUN)
+        forget()
+
+
+def forget() -> None:
+    """Removes all state in one move: what is left of half of it would be taken for a cluster."""
+    gone = RUN.with_name("run-gone")
+    if gone.exists():
+        shutil.rmtree(gone)
+    if RUN.exists():
+        RUN.replace(gone)
+        shutil.rmtree(gone)
 
 
 def stop(node: Node) -> None:
