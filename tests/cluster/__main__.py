@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from . import elsewhere, local, programs, teardown
@@ -77,7 +78,14 @@ def tools() -> list[str]:
     return [f"KIND={folder / 'kind'}", f"KUBECONFORM={folder / 'kubeconform'}"]
 
 
-VERBS = {"up": up, "down": down, "lose": lose, "status": status, "env": env, "tools": tools}
+VERBS: dict[str, Callable[..., list[str]]] = {
+    "up": up,
+    "down": down,
+    "lose": lose,
+    "status": status,
+    "env": env,
+    "tools": tools,
+}
 
 
 class Alone:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from . import access, addons, agents, base, control_plane, disk, hub, images, network, programs, registry, teardown
@@ -89,10 +90,12 @@ def start(kubernetes: Path, pause: str, nodes: Sequence[Node]) -> None:
     addons.start(kubernetes, pause)
     # What the API knows of a node that was lost is old: so its kubelet is asked too.
     for node in nodes:
-        wait(f"{node.name} is Ready", lambda node=node: agents.kubelet_answers(node) and is_ready(kubernetes, node))
+        wait(f"{node.name} is Ready", partial(is_ready, kubernetes, node))
 
 
 def is_ready(kubernetes: Path, node: Node) -> bool:
+    if not agents.kubelet_answers(node):
+        return False
     ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     selector = f"kubernetes.io/hostname={node.name}"
     return kubectl(kubernetes, "get", "nodes", "--selector", selector, "--output", ready) == "True"

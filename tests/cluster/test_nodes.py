@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster import elsewhere, node, traces
 from tests.cluster.node import NODES, Node
+from tests.cluster.steps import Failed
 
 
 @pytest.mark.parametrize("what", ["name", "device", "address", "pods", "folder", "store", "containerd"])
@@ -67,5 +68,5 @@ def test_a_cluster_of_somebody_elses_is_not_touched_by_down(tmp_path: Path, monk
     elsewhere.down()
     assert not state.exists()
     monkeypatch.delenv("SKIPJACK_CONTEXT")
-    with pytest.raises(elsewhere.Failed, match="install kind first"):
+    with pytest.raises(Failed, match="install kind first"):
         elsewhere.down()
