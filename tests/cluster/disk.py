@@ -33,11 +33,12 @@ def needs(nodes: Sequence[Node]) -> list[Need]:
         parts.append(Need("the hub's models", 0.3, ()))
     builds = not registry.keeps(images.reference("trainer"))
     if builds:
-        parts.append(Need("buildkit, while it builds the trainer's image", 15.0, (CACHE / "buildkit",)))
-        parts.append(Need("the registry", 3.0, (registry.STORE,)))
-    for node in nodes:
-        if builds or not node.store.exists():
-            parts.append(Need(f"the images on {node.name}, while they are unpacked", 9.0, (node.store,)))
+        parts.append(Need("the images in buildkit", 9.5, (CACHE / "buildkit",)))
+        parts.append(Need("the images in the registry", 3.0, (registry.STORE,)))
+    pulling = [node for node in nodes if builds or not node.store.exists()]
+    parts += [Need(f"the images on {node.name}", 6.5, (node.store,)) for node in pulling]
+    if pulling:
+        parts.append(Need("room to build and to unpack them in", 6.0, ()))
     return parts
 
 
