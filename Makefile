@@ -36,8 +36,8 @@ test-trainer: venv  ## the trainer on tiny models, without a cluster, in minutes
 test-cluster: up  ## everything that needs a cluster
 	$(RUN) -m pytest -m cluster tests
 
-up: venv  ## bring a cluster up, or bring it up to date
-	$(PYTHON) -m tests.cluster up
+up: venv  ## bring a cluster up, or bring it up to date; NODES=2 for a second node, NODES=1 to take it away again
+	$(PYTHON) -m tests.cluster up $(if $(NODES),--nodes $(NODES))
 
 down:  ## take the cluster down and leave nothing behind but caches
 	$(PYTHON) -m tests.cluster down

@@ -12,6 +12,7 @@ from .cluster import STATE, Cluster
 from .steps import ROOT, RUN, Failed, key, sh, step
 
 NAME = "skipjack"
+CONFIG = ROOT / "kind-config.yaml"
 DOCKERFILES = {image: sources[0] for image, sources in images.SOURCES.items()}
 
 
@@ -26,12 +27,16 @@ def docker_answers() -> bool:
     return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
 
 
-def up() -> Cluster:
-    """The cluster, checked. Raises Failed with what to install or to set."""
+def up(count: int | None = None) -> Cluster:
+    """The cluster, checked; `count` nodes at least. Raises Failed with what to install or to set."""
     RUN.mkdir(parents=True, exist_ok=True)
     context = os.environ.get("SKIPJACK_CONTEXT")
-    cluster = existing(context) if context else kind()
-    sh(cluster.kubectl, "--kubeconfig", cluster.kubeconfig, "get", "--raw", "/readyz")
+    cluster = existing(context) if context else kind(count or 1)
+    kubectl = (cluster.kubectl, "--kubeconfig", cluster.kubeconfig)
+    sh(*kubectl, "get", "--raw", "/readyz")
+    nodes = sh(*kubectl, "get", "nodes", "--output=name").split()
+    if len(nodes) < (count or 1):
+        raise Failed(f"--nodes {count}: this cluster has {len(nodes)}: {', '.join(nodes)}")
     cluster.save()
     return cluster
 
@@ -51,12 +56,12 @@ def existing(context: str) -> Cluster:
     )
 
 
-def kind() -> Cluster:
+def kind(count: int) -> Cluster:
     """A kind cluster with the images of this tree."""
     program, kubectl, helm = need("kind"), need("kubectl"), need("helm")
     if NAME not in sh(program, "get", "clusters").split():
-        with step("creating the kind cluster"):
-            sh(program, "create", "cluster", "--config", ROOT / "kind-config.yaml")
+        with step(f"creating the kind cluster, of {count} nodes"):
+            sh(program, "create", "cluster", "--config=-", stdin=kind_config(count))
     names = {image: f"skipjack/{image}:{key(*(ROOT / s for s in images.SOURCES[image]))}" for image in DOCKERFILES}
     for image, name in names.items():
         with step(f"the {image} image, built and loaded"):
@@ -64,6 +69,11 @@ def kind() -> Cluster:
             sh(program, "load", "docker-image", name, "--name", NAME)
     kubeconfig = private(sh(program, "get", "kubeconfig", "--name", NAME))
     return Cluster(str(kubeconfig), kubectl, helm, names["operator"], names["trainer"], hub_endpoint="", audit_log="")
+
+
+def kind_config(count: int) -> str:
+    """kind-config.yaml, whose list of nodes comes last, with as many workers as it takes."""
+    return CONFIG.read_text() + "- role: worker\n" * (count - 1)
 
 
 def down() -> None:

@@ -12,8 +12,9 @@ STAMP = (
     f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 )
+MODULES = ("containers", "kubernetes")
+"""What a cluster takes; `checks` is for tests alone. What uses Kubernetes' libraries is in one module: compiled once."""
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
-MODULES = ("kubernetes", "containers", "storage", "tools")
 DEBIAN = {
     "runc": "runc",
     "iptables": "iptables",
@@ -24,24 +25,31 @@ DEBIAN = {
 }
 
 
+def folder(module: str) -> Path:
+    """Where the programs of tests/cluster/go/`module` are, once they are built."""
+    return CACHE / "programs" / f"{module}-{key(ROOT / 'tests/cluster/go' / module)}"
+
+
+def is_built(module: str) -> bool:
+    return (folder(module) / ".done").is_file()
+
+
 def build(module: str) -> Path:
     """The folder with the programs of tests/cluster/go/`module`."""
-    source = ROOT / "tests/cluster/go" / module
-    folder = CACHE / "programs" / f"{module}-{key(source)}"
-    done = folder / ".done"
-    if done.is_file():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {"GOBIN": str(folder), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
+    source, target = ROOT / "tests/cluster/go" / module, folder(module)
+    if is_built(module):
+        return target
+    target.mkdir(parents=True, exist_ok=True)
+    environment = {"GOBIN": str(target), "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"}
     with step(f"building {module} from its Go modules"):
         if (source / "main.go").is_file():
-            sh("go", "build", "-trimpath", "-ldflags", STAMP, "-o", folder / module, ".", cwd=source, env=environment)
+            sh("go", "build", "-trimpath", "-ldflags", STAMP, "-o", target / module, ".", cwd=source, env=environment)
             for component in COMPONENTS:
-                (folder / component).unlink(missing_ok=True)
-                (folder / component).symlink_to(module)
+                (target / component).unlink(missing_ok=True)
+                (target / component).symlink_to(module)
         sh("go", "install", "-trimpath", "-ldflags", STAMP, "tool", cwd=source, env=environment)
-    done.touch()
-    return folder
+    (target / ".done").touch()
+    return target
 
 
 def need_debian_packages() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(
@@ -19,6 +22,8 @@ RUN = CACHE / "run"
 LOGS = RUN / "logs"
 PIDS = RUN / "pids"
 GRACE_SECONDS = 15
+NOTE_AND_RUN = 'echo "$$ $(cut -d" " -f22 "/proc/$$/stat")" > "$0" && exec "$@"'
+"""A shell that notes its id and birth into the file $0 and becomes the command: whoever is killed when, none runs unnoted."""
 
 
 class Failed(Exception):
@@ -41,7 +46,7 @@ def sh(
     env: dict[str, str] | None = None,
     stdin: str | None = None,
 ) -> str:
-    """What the command wrote; with `log`, into that file. Raises Failed with its last lines."""
+    """What the command answered; with `log`, all that it wrote goes into that file. Raises Failed with its last lines."""
     LOGS.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]
     done = subprocess.run(
@@ -49,15 +54,15 @@ def sh(
         cwd=cwd,
         env=os.environ | (env or {}),
         input=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )
+    written = done.stdout + done.stderr
     if log:
-        (LOGS / f"{log}.log").write_text(done.stdout)
+        (LOGS / f"{log}.log").write_text(written)
     if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-25:])
+        tail = "\n".join(written.splitlines()[-25:])
         raise Failed(f"{' '.join(words)[:200]} ended with {done.returncode}:\n{tail}")
     return done.stdout
 
@@ -109,14 +114,15 @@ def processes() -> dict[str, bool]:
 
 
 def spawn(name: str, *command: str | Path, env: dict[str, str] | None = None) -> None:
-    """Starts a process of its own session, unless it runs already."""
+    """Starts a process of its own session, unless it runs already. Raises Failed when it ends at once."""
     if alive(name):
         return
     LOGS.mkdir(parents=True, exist_ok=True)
     PIDS.mkdir(parents=True, exist_ok=True)
+    (PIDS / name).unlink(missing_ok=True)
     with (LOGS / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [str(word) for word in command],
+            ["sh", "-c", NOTE_AND_RUN, str(PIDS / name), *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -124,27 +130,44 @@ def spawn(name: str, *command: str | Path, env: dict[str, str] | None = None) ->
             env=os.environ | (env or {}),
             cwd="/",
         )
-    (PIDS / name).write_text(f"{process.pid} {birth(process.pid)}")
+    wait(f"{name} runs", lambda: alive(name) or process.poll() is not None)
+    if process.poll() is not None:
+        raise Failed(f"{name} ended with {process.returncode} as soon as it was started: see {LOGS}/{name}.log")
 
 
-def end(name: str) -> None:
+def end(name: str, grace_seconds: float = GRACE_SECONDS) -> None:
     """Ends a process that `spawn` started, kindly, then not."""
-    if alive(name):
-        number = int((PIDS / name).read_text().split()[0])
-        os.kill(number, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while alive(name):
-            if time.monotonic() > deadline:
-                os.kill(number, signal.SIGKILL)
-                time.sleep(0.3)
-            reap(number)
-            time.sleep(0.1)
+    kill(name, signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while alive(name):
+        if time.monotonic() > deadline:
+            kill(name, signal.SIGKILL)
+        time.sleep(0.1)
     (PIDS / name).unlink(missing_ok=True)
 
 
-def reap(number: int) -> None:
-    """Takes the exit status of a child of this process; of another's there is none to take."""
-    try:
-        os.waitpid(number, os.WNOHANG)
-    except ChildProcessError:
-        return
+def kill(name: str, how: signal.Signals) -> None:
+    """Sends a signal to a process that `spawn` started, if it still runs."""
+    if alive(name):
+        with suppress(ProcessLookupError):
+            os.kill(int((PIDS / name).read_text().split()[0]), how)
+
+
+def write(place: Path, value: dict[str, Any]) -> Path:
+    """A configuration file; JSON is YAML too."""
+    text = json.dumps(value, indent=1)
+    # Untouched when it says that already: kube-proxy ends itself when its file is written to.
+    if not place.exists() or place.read_text() != text:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return place
+
+
+def listens(place: Path) -> bool:
+    """Whether a process accepts connections there: a socket's file outlives its process."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(place))
+        except OSError:
+            return False
+    return True

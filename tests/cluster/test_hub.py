@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from tests.cluster.hub.server import commit, serve
 
@@ -23,7 +23,9 @@ def root(tmp_path: Path) -> Path:
         "models/org/open/model.safetensors": WEIGHTS,
         "models/org/open/sub/deep.txt": b"deep",
         "models/org/closed/config.json": b"{}",
-        "models/org/closed/.token": b"hf_test\n",
+        "models/org/closed/.private": b"hf_test\n",
+        "models/org/gated/config.json": b"{}",
+        "models/org/gated/.gated": b"hf_test\n",
         "datasets/org/rows/train.jsonl": b'{"a": 1}\n',
     }.items():
         file = tmp_path / "root" / name
@@ -97,7 +99,38 @@ def test_a_private_repository_is_there_only_for_its_token(endpoint: str, tmp_pat
     assert [file.name for file in folder.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("path", ["/org/closed/resolve/main/.token", "/org/open/resolve/main/../closed/.token"])
+def test_a_gated_repository_is_seen_by_everyone(endpoint: str) -> None:
+    api = HfApi(endpoint=endpoint, token=False)
+    assert api.model_info("org/gated").gated == "manual"
+    assert not api.model_info("org/open").gated
+    assert [entry.path for entry in api.list_repo_tree("org/gated")] == ["config.json"]
+
+
+@pytest.mark.parametrize(("token", "status"), [(False, 401), ("hf_somebody_else", 403)])
+def test_a_gated_repositorys_files_are_not_for_everyone(
+    endpoint: str, tmp_path: Path, token: str | bool, status: int
+) -> None:
+    asked = {"endpoint": endpoint, "cache_dir": tmp_path, "token": token}
+    with pytest.raises(GatedRepoError) as refused:
+        snapshot_download("org/gated", **asked)
+    assert refused.value.response.status_code == status
+    with pytest.raises(GatedRepoError):
+        hf_hub_download("org/gated", "config.json", **asked)
+
+
+def test_a_gated_repositorys_files_are_for_who_was_granted_access(endpoint: str, tmp_path: Path) -> None:
+    folder = Path(snapshot_download("org/gated", endpoint=endpoint, cache_dir=tmp_path, token="hf_test"))
+    assert [file.name for file in folder.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/org/closed/resolve/main/.private",
+        "/org/gated/resolve/main/.gated",
+        "/org/open/resolve/main/../closed/.private",
+    ],
+)
 def test_nothing_but_a_repositorys_files_is_served(endpoint: str, path: str) -> None:
     request = requests.Request("GET", endpoint + path, headers={"Authorization": "Bearer hf_test"}).prepare()
     request.url = endpoint + path

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.cluster import programs
+from tests.cluster import elsewhere, programs
 from tests.cluster.steps import ROOT
 
 pytestmark = pytest.mark.cluster
@@ -32,6 +33,13 @@ def kind(config: Path) -> str:
 
 def test_kind_accepts_our_configuration() -> None:
     assert REFUSAL not in kind(CONFIG)
+
+
+def test_kind_accepts_our_configuration_with_a_second_node(tmp_path: Path) -> None:
+    more = tmp_path / "kind.yaml"
+    more.write_text(elsewhere.kind_config(2))
+    assert [node["role"] for node in yaml.safe_load(more.read_text())["nodes"]] == ["control-plane", "worker"]
+    assert REFUSAL not in kind(more)
 
 
 @pytest.mark.parametrize("line", ["nodez: []\n", "networking: {podSubnets: 10.0.0.0/8}\n", "name: [a]\n"])

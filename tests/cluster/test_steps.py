@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -57,10 +58,38 @@ def test_another_process_with_the_same_id_is_not_ours_and_is_left_alone(folders:
         stranger.kill()
 
 
+def test_a_program_that_is_not_there_is_told_by_name() -> None:
+    with pytest.raises(steps.Failed, match="kubelet ended with 127 as soon as it was started"):
+        steps.spawn("kubelet", "/nowhere/kubelet")
+
+
+def test_a_socket_that_was_left_behind_does_not_listen(folders: Path) -> None:
+    place = folders / "containerd.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+        assert steps.listens(place)
+    assert place.exists()
+    assert not steps.listens(place)
+
+
+def test_a_configuration_that_says_the_same_is_not_touched(folders: Path) -> None:
+    place = steps.write(folders / "made/proxy.yaml", {"mode": "iptables"})
+    os.utime(place, (0, 0))
+    steps.write(place, {"mode": "iptables"})
+    assert place.stat().st_mtime == 0
+    steps.write(place, {"mode": "nftables"})
+    assert "nftables" in place.read_text()
+
+
 def test_a_half_written_note_is_a_process_that_is_gone(folders: Path) -> None:
     (folders / "pids").mkdir()
     (folders / "pids/etcd").write_text("")
     assert not steps.alive("etcd")
+
+
+def test_what_a_command_answers_is_kept_apart_from_its_warnings() -> None:
+    assert steps.sh("sh", "-c", "echo warning >&2; echo answer") == "answer\n"
 
 
 def test_a_step_that_fails_shows_its_last_lines_and_keeps_its_log(folders: Path) -> None:
@@ -77,9 +106,15 @@ def test_an_image_without_a_tag_is_refused_by_the_name_of_its_setting(monkeypatc
     assert elsewhere.setting("SKIPJACK_OPERATOR_IMAGE").endswith("operator:1")
 
 
-def test_more_nodes_than_there_can_be_are_refused_before_anything_is_touched() -> None:
-    with pytest.raises(steps.Failed, match="--nodes 3"):
-        command.up(3)
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_number_of_nodes_that_cannot_be_is_refused_before_anything_is_touched(count: int) -> None:
+    with pytest.raises(steps.Failed, match=f"--nodes {count}: a cluster has 1 to 2 nodes"):
+        command.up(count)
+
+
+def test_the_node_that_holds_the_control_plane_is_not_lost() -> None:
+    with pytest.raises(steps.Failed, match="node 1 holds the control plane"):
+        command.lose(1)
 
 
 def test_a_cluster_says_how_to_reach_it() -> None:

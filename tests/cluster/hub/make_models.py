@@ -40,18 +40,19 @@ def main(root: Path) -> None:
 
 
 def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
-    """What tests need beside it: a random model of seconds, the same one behind a token, and a data set."""
+    """What tests need beside it: a random model of seconds, the same one private and gated, and a data set."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **shape))
-    for name in ("tiny-llama", "private-llama"):
+    for name in ("tiny-llama", "private-llama", "gated-llama"):
         target = root / "models/skipjack-test" / name
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
-    (root / "models/skipjack-test/private-llama/.token").write_text("hf_test\n")
+    for lock in ("private-llama/.private", "gated-llama/.gated"):
+        (root / "models/skipjack-test" / lock).write_text("hf_test\n")
     data = root / "datasets/skipjack-test/sums"
     data.mkdir(parents=True, exist_ok=True)
     rows = [(f"What is {a} + {b}?", str(a + b)) for a in range(10) for b in range(10)]

@@ -1,6 +1,7 @@
 """server.py FOLDER ADDRESS PORT: serves FOLDER/{models,datasets}/ORG/NAME/FILES as a hub would.
 
-A repository with a file `.token` is private: there only for who sends what the file holds. Standard library alone.
+A repository with a file `.private` is there only for who sends the token that the file holds; one with a file `.gated`
+is seen by everyone, and its files are given only to that token. Standard library alone.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Hub(BaseHTTPRequestHandler):
             self.send(200, b"ok")
         elif found := FILE.match(path):
             datasets, name, revision, file = found.groups()
-            self.serve("datasets" if datasets else "models", name, revision, lambda repo: self.file(repo, file))
+            self.serve(
+                "datasets" if datasets else "models", name, revision, lambda repo: self.granted(repo, name, file)
+            )
         elif found := API.match(path):
             kind, name, verb, revision = found.groups()
             show = self.tree if verb == "tree" else lambda repo: self.info(repo, name)
@@ -63,14 +66,25 @@ class Hub(BaseHTTPRequestHandler):
 
     def serve(self, kind, name, revision, show) -> None:  # type: ignore[no-untyped-def]
         repo = self.root / kind / name
-        secret = repo / ".token"
-        allowed = not secret.exists() or self.headers.get("Authorization") == f"Bearer {secret.read_text().strip()}"
-        if ".." in name or not repo.is_dir() or not allowed:
+        if ".." in name or not repo.is_dir() or not self.opens(repo / ".private"):
             self.fail(401, "RepoNotFound", "Repository Not Found")
         elif revision not in ("main", commit(repo)):
             self.fail(404, "RevisionNotFound", "Revision Not Found")
         else:
             show(repo)
+
+    def opens(self, lock: Path) -> bool:
+        """Whether there is no such lock, or the request's token is the one that it holds."""
+        return not lock.exists() or self.headers.get("Authorization") == f"Bearer {lock.read_text().strip()}"
+
+    def granted(self, repo: Path, name: str, file: str) -> None:
+        """The file, to those who may have it: the hub tells strangers to log in, and others to ask for access."""
+        if self.opens(repo / ".gated"):
+            self.file(repo, file)
+        elif "Authorization" not in self.headers:
+            self.fail(401, "GatedRepo", f"Access to {name} is restricted. You must be authenticated to access it.")
+        else:
+            self.fail(403, "GatedRepo", f"Access to {name} is restricted and you are not in the authorized list.")
 
     def info(self, repo: Path, name: str) -> None:
         files = [{"rfilename": file} for file in contents(repo)]
@@ -79,7 +93,8 @@ class Hub(BaseHTTPRequestHandler):
                 "_id": name,
                 "id": name,
                 "sha": commit(repo),
-                "private": (repo / ".token").exists(),
+                "private": (repo / ".private").exists(),
+                "gated": "manual" if (repo / ".gated").exists() else False,
                 "siblings": files,
                 "tags": [],
                 "downloads": 0,
