@@ -98,7 +98,6 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
-    model.config.use_cache = False
     return model.to(device)
 
 
