@@ -45,18 +45,18 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def start(root: Path, **environment: str) -> Forked:
-    """`python -m skipjack_trainer` in the pod at `root`."""
+def start(root: Path, *arguments: str, **environment: str) -> Forked:
+    """`python -m skipjack_trainer` with `arguments` in the pod at `root`."""
     heard, said = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(heard)
-        trainer(said, {"SKIPJACK_ROOT": str(root), "MPLCONFIGDIR": str(root / "scratch")} | environment)
+        trainer(said, arguments, {"SKIPJACK_ROOT": str(root), "MPLCONFIGDIR": str(root / "scratch")} | environment)
     os.close(said)
     return Forked(pid, heard)
 
 
-def trainer(output: int, environment: dict[str, str]) -> NoReturn:
+def trainer(output: int, arguments: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
     """The child: never comes back into the test."""
     try:
         paths = os.pathsep.join(path for path in sys.path if path)
@@ -64,7 +64,7 @@ def trainer(output: int, environment: dict[str, str]) -> NoReturn:
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1) for number in (1, 2))
-        sys.argv = ["skipjack_trainer"]
+        sys.argv = ["skipjack_trainer", *arguments]
 
         from skipjack_trainer.__main__ import main
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.trainer import forked, tiny
 from tests.trainer.forked import Forked
 
 from skipjack.resolve import ResolvedSpec
+from skipjack_trainer.launch import WORKER
 
 RESULT = "mnt/claims/models/out"
 
@@ -18,28 +20,51 @@ def with_processes(told: ResolvedSpec, processes: int) -> ResolvedSpec:
     return told.model_copy(update={"compute": told.compute.model_copy(update={"processes_per_node": processes})})
 
 
+def pod(root: Path, index: int) -> Path:
+    """The file system of one pod of a gang: shared claims, a last word of its own."""
+    place = root / f"pod-{index}"
+    if not place.exists():
+        (place / "mnt").mkdir(parents=True)
+        (place / "mnt/claims").symlink_to(root / "mnt/claims")
+        (place / "mnt/configmaps").symlink_to(root / "mnt/configmaps")
+        (place / "etc").symlink_to(root / "etc")
+        (place / "scratch").mkdir()
+    (place / "dev/termination-log").unlink(missing_ok=True)
+    return place
+
+
 def gang(root: Path, attempt: int = 1, nodes: int = 2, only: int | None = None) -> list[Forked]:
-    """The pods of a gang (or the one with index `only`) that share their claims, each with a last word of its own."""
-    pods = []
-    for index in range(nodes) if only is None else [only]:
-        pod = root / f"pod-{index}"
-        if not pod.exists():
-            (pod / "mnt").mkdir(parents=True)
-            (pod / "mnt/claims").symlink_to(root / "mnt/claims")
-            (pod / "mnt/configmaps").symlink_to(root / "mnt/configmaps")
-            (pod / "etc").symlink_to(root / "etc")
-            (pod / "scratch").mkdir()
-        (pod / "dev/termination-log").unlink(missing_ok=True)
-        pods.append(
-            forked.start(
-                pod,
-                JOB_COMPLETION_INDEX=str(index),
-                SKIPJACK_MASTER="localhost",
-                SKIPJACK_ATTEMPT=str(attempt),
-                GLOO_SOCKET_IFNAME="lo",
-            )
+    """The pods of a gang (or the one with index `only`), each with its launcher, which starts workers as in a cluster."""
+    return [
+        forked.start(
+            pod(root, index),
+            JOB_COMPLETION_INDEX=str(index),
+            SKIPJACK_MASTER="localhost",
+            SKIPJACK_ATTEMPT=str(attempt),
+            GLOO_SOCKET_IFNAME="lo",
         )
-    return pods
+        for index in (range(nodes) if only is None else [only])
+    ]
+
+
+def workers(root: Path, world: int = 2) -> list[Forked]:
+    """A gang's workers without their launchers: these begin at once."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return [
+        forked.start(
+            pod(root, rank),
+            WORKER,
+            RANK=str(rank),
+            LOCAL_RANK="0",
+            WORLD_SIZE=str(world),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+            GLOO_SOCKET_IFNAME="lo",
+        )
+        for rank in range(world)
+    ]
 
 
 def ends(process: Forked | subprocess.Popen[str]) -> tuple[int, str]:

@@ -50,6 +50,10 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
     return Trainee(METHODS[told.method.type](tiny.model(family), told), told, rows, [], Single(), CPU)
 
 
-def run_here(root: Path, attempt: int = 1, stop: Stop | None = None) -> Result:
+def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:
     """One attempt in the pod at `root`, in this process."""
-    return run(Pod(attempt, 0, "localhost", None, root), stop or Stop())
+    pod = Pod(attempt, 0, "localhost", progress_url, root)
+    if progress_url:
+        pod.token_path.parent.mkdir(parents=True, exist_ok=True)
+        pod.token_path.write_text("token")
+    return run(pod, stop or Stop())

@@ -7,10 +7,11 @@ import torch
 from tests.trainer import tiny
 from tests.trainer.trainees import CPU, example, examples, trainee
 
+from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack_trainer.engine.batches import packed, padded
 from skipjack_trainer.engine.loop import accumulate, make_optimizer, trained
 from skipjack_trainer.model import PACKS, can_pack, keeps_logits
-from skipjack_trainer.tasks import causal
+from skipjack_trainer.tasks import TASKS, causal
 
 ROWS = examples(8)
 
@@ -66,13 +67,19 @@ def test_a_model_that_makes_all_logits_has_the_same_loss() -> None:
     assert float(causal.loss(AllLogits(), padded(ROWS, CPU))[0]) == pytest.approx(float(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("task", list(TASKS))
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_one_batch_of_eight_learns_what_eight_of_one_do(family: str) -> None:
+def test_one_batch_of_eight_learns_what_eight_of_one_do(family: str, task: Task) -> None:
     norms, losses = [], []
     for tokens in (4096, 8):
         packing = family in PACKS
         run = trainee(
-            ROWS, family, packing, method={"type": "Full"}, compute={"precision": "FP32", "microBatchTokens": tokens}
+            ROWS,
+            family,
+            packing,
+            task=task,
+            method={"type": "Full"},
+            compute={"precision": "FP32", "microBatchTokens": tokens},
         )
         groups = run.groups(ROWS, range(8))
         assert len(groups) == (1 if tokens == 4096 else 8)

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.trainer import tiny
+from tests.trainer.gangs import RESULT, ends
 from tests.trainer.trainees import run_here
 
 from skipjack.protocol import ExitCode
-from skipjack_trainer.engine.stop import Stop
-from skipjack_trainer.errors import ConfigurationInvalid, Interrupted, ModelNotFound, OutputExists
-
-LONG: dict[str, Any] = {
-    "hyperparameters": {"maxSteps": 60, "globalBatchSize": 4, "learningRate": 0.003},
-    "method": {"type": "LoRA", "lora": {"dropout": 0.2}},
-}
-RESULT = "mnt/claims/models/out"
-
-
-def ends(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=180)
-    return process.returncode, output
-
-
-def until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """The process's lines up to the one that begins so."""
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.startswith(words):
-            return lines
-    raise AssertionError(f"it ended without {words!r}: {''.join(lines)}")
-
-
-def learnt(root: Path) -> list[tuple[float, float, float]]:
-    return [(entry["step"], entry["loss"], entry["gradNorm"]) for entry in tiny.curve(root)]
+from skipjack_trainer.errors import ConfigurationInvalid, ModelNotFound, OutputExists
 
 
 def test_a_job_runs_from_spec_to_stored_adapter(tmp_path: Path) -> None:
@@ -64,21 +34,23 @@ def test_a_job_runs_from_spec_to_stored_adapter(tmp_path: Path) -> None:
     assert not (folder / ".skipjack/uid-1/checkpoints").exists()
 
 
-@pytest.mark.parametrize("family", ["llama", "phi3", "gpt2"])
-def test_the_adapter_is_what_stock_peft_loads(family: str, tmp_path: Path) -> None:
-    from peft import AutoPeftModelForCausalLM, PeftModel
+@pytest.mark.parametrize(("family", "precision"), [("llama", "FP32"), ("phi3", "FP32"), ("llama", "BF16")])
+def test_the_adapter_is_what_stock_peft_loads(family: str, precision: str, tmp_path: Path) -> None:
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    tiny.furnish(tmp_path, tiny.resolved(method={"type": "LoRA"}), family=family)
+    compute = {"precision": precision, "microBatchTokens": 96}
+    tiny.furnish(tmp_path, tiny.resolved(method={"type": "LoRA"}, compute=compute), family=family)
     result = run_here(tmp_path)
+    close = 1e-4 if precision == "FP32" else 1e-2
     base = AutoModelForCausalLM.from_pretrained(tmp_path / "mnt/claims/models/base", dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, str(tmp_path / RESULT)).eval()
-    assert heldout(tuned) == pytest.approx(result.metrics["heldout_loss_after"], rel=1e-4)
+    assert heldout(tuned) == pytest.approx(result.metrics["heldout_loss_after"], rel=close)
     with tuned.disable_adapter():
-        assert heldout(tuned) == pytest.approx(result.metrics["heldout_loss_before"], rel=1e-4)
+        assert heldout(tuned) == pytest.approx(result.metrics["heldout_loss_before"], rel=close)
+    assert result.metrics["heldout_loss_after"] < result.metrics["heldout_loss_before"]
     config = json.loads((tmp_path / RESULT / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "pvc://models/base"
-    assert AutoPeftModelForCausalLM is not None
 
 
 def test_the_full_model_is_what_stock_transformers_loads(tmp_path: Path) -> None:
@@ -90,6 +62,10 @@ def test_the_full_model_is_what_stock_transformers_loads(tmp_path: Path) -> None
     tuned = AutoModelForCausalLM.from_pretrained(tmp_path / RESULT, dtype=torch.float32).eval()
     assert heldout(tuned) == pytest.approx(result.metrics["heldout_loss_after"], rel=1e-4)
     assert result.metrics["heldout_loss_after"] < result.metrics["heldout_loss_before"]
+    before, after = (
+        json.loads((tmp_path / place / "config.json").read_text()) for place in ("mnt/claims/models/base", RESULT)
+    )
+    assert after == before, "what tuning has no business with stays"
 
 
 @torch.no_grad()
@@ -106,51 +82,6 @@ def heldout(model: Any) -> float:
         loss += float(torch.nn.functional.cross_entropy(rows, torch.tensor(tail), reduction="sum"))
         weight += len(tail)
     return loss / weight
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[float, float, float]]:
-    root = tiny.furnish(tmp_path_factory.mktemp("whole"), tiny.resolved(**LONG))
-    run_here(root)
-    return learnt(root)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, ExitCode.INTERRUPTED)])
-def test_a_run_that_was_ended_and_resumed_learns_the_same_to_the_last_bit(
-    number: signal.Signals, code: int, uninterrupted: list[tuple[float, float, float]], tmp_path: Path
-) -> None:
-    process = tiny.start(tiny.furnish(tmp_path, tiny.resolved(**LONG)))
-    until(process, "step 5/")
-    process.send_signal(number)
-    ended, output = ends(process)
-    assert ended == code, output
-    if number is signal.SIGTERM:
-        assert tiny.last_word(tmp_path)["reason"] == "Interrupted"
-    assert not (tmp_path / RESULT / "skipjack.json").exists()
-    ended, output = ends(tiny.start(tmp_path, SKIPJACK_ATTEMPT="2"))
-    assert ended == ExitCode.OK, output
-    assert "going on from the checkpoint of step" in output
-    assert "step 1/" not in output
-    assert learnt(tmp_path) == uninterrupted
-
-
-def test_being_asked_to_stop_saves_after_the_step_and_the_next_attempt_goes_on(tmp_path: Path) -> None:
-    tiny.furnish(tmp_path, tiny.resolved(checkpoint={"everySteps": 100}))
-    stop = Stop()
-    stop.leave = True
-    with pytest.raises(Interrupted, match="after step 1 of 6"):
-        run_here(tmp_path, stop=stop)
-    assert run_here(tmp_path, attempt=2).step == 6
-    assert [entry["step"] for entry in tiny.curve(tmp_path)] == [1, 2, 3, 4, 5, 6]
-
-
-def test_being_asked_to_finish_stores_what_is_there(tmp_path: Path) -> None:
-    tiny.furnish(tmp_path, tiny.resolved())
-    stop = Stop()
-    stop.finish = True
-    result = run_here(tmp_path, stop=stop)
-    assert (result.step, result.steps) == (1, 6)
-    assert (tmp_path / RESULT / "adapter_model.safetensors").is_file()
 
 
 def test_a_finished_job_is_never_trained_again(tmp_path: Path) -> None:
@@ -192,47 +123,27 @@ def test_a_model_that_is_not_there_is_told_by_its_uri(tmp_path: Path) -> None:
         run_here(tmp_path)
 
 
-def test_bad_data_ends_with_its_own_code_and_its_line_in_the_last_word(tmp_path: Path) -> None:
-    rows = [*tiny.chats(3), {"messages": [{"role": "user"}]}]
-    code, output = ends(tiny.start(tiny.furnish(tmp_path, tiny.resolved(), rows)))
-    assert code == ExitCode.DATA_INVALID, output
-    assert tiny.last_word(tmp_path)["reason"] == "DataInvalid"
-    assert "train.jsonl:4" in tiny.last_word(tmp_path)["message"]
+def test_what_was_measured_is_what_is_there(tmp_path: Path) -> None:
+    tiny.furnish(tmp_path, tiny.resolved(method={"type": "LoRA", "lora": {"rank": 4}}))
+    metrics = run_here(tmp_path).metrics
+    base = sum(p.numel() for p in tiny.model().parameters())
+    adapter = 2 * 4 * sum(a + b for a, b in [(32, 32)] * 4 + [(32, 64)] * 3)
+    assert metrics["trainable_parameters"] == adapter
+    assert metrics["total_parameters"] == base + adapter
+    assert 100 < metrics["peak_memory_mib"] < 20_000
+    assert metrics["tokens"] == sum(entry["tokens"] for entry in tiny.curve(tmp_path))
+    assert metrics["train_loss"] == tiny.curve(tmp_path)[-1]["loss"]
 
 
-@pytest.fixture
-def small_claim(tmp_path: Path) -> Iterator[Path]:
-    """A claim of 256 KiB."""
-    claim = tmp_path / "mnt/claims/small"
-    claim.mkdir(parents=True)
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", claim], check=False).returncode
-    ):
-        pytest.skip("a file system of its own can't be mounted here")
-    yield claim
-    subprocess.run(["umount", claim], check=True)
+def test_a_completion_is_prompted_with_the_bare_words_that_its_data_has(tmp_path: Path) -> None:
+    from skipjack.api.v1alpha1.finetunejob import Task
+    from skipjack_trainer.answers import asked
 
-
-def test_a_full_claim_ends_as_no_space_and_leaves_no_half_checkpoint(small_claim: Path, tmp_path: Path) -> None:
-    told = tiny.resolved(output={"uri": "pvc://small/out"}, method={"type": "Full"})
-    code, output = ends(tiny.start(tiny.furnish(tmp_path, told)))
-    assert code == ExitCode.NO_SPACE, output
-    assert "claim small is full" in tiny.last_word(tmp_path)["message"]
-    assert not list(small_claim.rglob("manifest.json"))
-
-
-def test_a_full_scratch_disk_ends_as_no_space(tmp_path: Path) -> None:
-    from skipjack_trainer.__main__ import explain
-
-    if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full")
-    with (
-        pytest.raises(Exception, match="No space left on device") as caught,
-        open("/dev/full", "wb", buffering=0) as full,
-    ):
-        torch.save(torch.zeros(10_000_000), full)
-    assert explain(caught.value)[0].value == "NoSpace"  # type: ignore[arg-type]
+    words = tiny.tokenizer()
+    assert words.decode(asked("light 3 is", Task.COMPLETION, words)[0]) == "light 3 is"
+    assert words.decode(asked("light 3?", Task.CHAT, words)[0]) == (
+        "<|im_start|>user\nlight 3?<|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 def test_a_module_that_is_not_in_the_model_is_told_with_those_that_are(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.trainer import tiny
-from tests.trainer.gangs import RESULT, ends, gang, learnt, until, with_processes
+from tests.trainer.gangs import RESULT, ends, gang, learnt, until, with_processes, workers
 from tests.trainer.trainees import run_here
 
 from skipjack.protocol import ExitCode
@@ -44,7 +43,7 @@ def test_the_comparison_of_curves_would_notice_a_rank_that_is_left_out(alone: Cu
 
 def test_two_pods_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS, compute=TWO_NODES)
-    first, second = (ends(pod) for pod in gang(tiny.furnish(tmp_path, told)))
+    first, second = (ends(pod) for pod in workers(tiny.furnish(tmp_path, told)))
     assert (first[0], second[0]) == (0, 0), f"{first[1]}\n=====\n{second[1]}"
     assert same(learnt(tmp_path), alone)
     assert "joined as rank 0 of 2" in first[1]
@@ -97,12 +96,9 @@ def test_a_failure_in_a_process_keeps_its_code_and_its_word_through_the_launcher
 
 def test_a_pod_that_vanishes_is_told_as_a_lost_peer(tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS | {"hyperparameters": {"maxSteps": 5000}}, compute=TWO_NODES)
-    first, second = gang(tiny.furnish(tmp_path, told))
+    first, second = workers(tiny.furnish(tmp_path, told))
     until(first, "step 3/")
-    children = Path(f"/proc/{second.pid}/task/{second.pid}/children").read_text().split()
     second.kill()
-    for child in children:
-        subprocess.run(["kill", "-9", child], check=False)
     code, output = ends(first)
     ends(second)
     assert code == ExitCode.PEER_LOST, output

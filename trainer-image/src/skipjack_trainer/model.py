@@ -89,7 +89,9 @@ def can_pack(config: Any) -> bool:
 def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     frozen = spec.method.type is not MethodType.FULL
     dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
     try:
@@ -98,7 +100,6 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
-    model.config.use_cache = False
     return model.to(device)
 
 

@@ -17,13 +17,14 @@ import torch
 from skipjack.protocol import Result
 
 from .answers import answers
+from .data.example import fingerprint
 from .data.prepare import prepare
 from .data.sources import fetch
 from .engine.checkpoint import Before, Checkpoints, State, trained
 from .engine.loop import Told, Trainee, evaluate, make_optimizer, train
 from .engine.stop import Stop
 from .engine.strategy import join
-from .errors import StorageFailed
+from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
 from .methods import METHODS
@@ -102,9 +103,14 @@ def begin(
         raise StorageFailed(
             f"the ranks read different checkpoints (rank {run.strategy.rank} that of step {step}): is the storage the same for all pods?"
         )
+    data = fingerprint(run.train)
     if state is None:
         metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}
-        state = State(0, [], Before(metrics, answers(run, tokenizer) if leads else []))
+        state = State(0, [], Before(metrics, answers(run, tokenizer) if leads else [], data))
+    elif state.before.data != data:
+        raise DataInvalid(
+            "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
+        )
     else:
         tell(f"going on from the checkpoint of step {step}")
     # The others wait here for rank 0's answers: a step would not wait for long.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,3 +22,11 @@ class Example:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """Differs when any token, weight or their order does."""
+    whole = hashlib.sha256()
+    for example in examples:
+        whole.update(len(example).to_bytes(8, "little") + example.input_ids.tobytes() + example.weights.tobytes())
+    return whole.hexdigest()

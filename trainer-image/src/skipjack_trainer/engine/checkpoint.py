@@ -21,11 +21,13 @@ FENCE = "fence.json"
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was measured before the first step: a resumed run can't measure it again."""
+    """What was known before the first step: a resumed run can't measure it again."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
     """One a prompt of the spec."""
+    data: str = ""
+    """Fingerprint of the training examples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from skipjack.api.v1alpha1.finetunejob import Precision, Scheduler
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
-from ..errors import Diverged, Interrupted
+from ..errors import DataInvalid, Diverged, Interrupted
 from ..tasks import TASKS
 from .batches import group, packed, padded
 from .checkpoint import Checkpoints, State, trained
@@ -88,13 +88,17 @@ def train(
     stop: Stop,
     tell: Callable[[Told], None],
 ) -> State:
-    """Trains from `state` to the end, or to a Finish. Raises Interrupted (after a checkpoint), Diverged, PeerLost."""
+    """Trains from `state` to the end, or to a Finish. Raises Interrupted (after a checkpoint), Diverged, PeerLost, DataInvalid."""
     settings = run.spec.hyperparameters
     stop.work_would_be_lost = True
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
     total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    if (steps - 1) * batch >= total:
+        raise DataInvalid(
+            f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
+        )
     parameters = [parameter for _, parameter in trained(run.model)]
     curve, saved_step = list(state.curve), state.step or None
     started, first_step = time.monotonic(), state.step
