@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from skipjack.protocol import ExitCode, Result
+from skipjack_operator import metrics
 from skipjack_operator.client import (
     FINE_TUNE_JOBS,
     JOBS,
@@ -182,3 +183,18 @@ async def test_nothing_runs_on_when_a_job_has_ended(life: str) -> None:
     seen, _ = await live(LIVES[life])
     assert all(seen["jobs"].values())
     assert [c for c in ("Complete", "Failed") if c in seen["conditions"]]
+
+
+async def test_a_life_is_counted() -> None:
+    counters = {
+        "skipjack_retries_total": {"cause": "TrainerError"},
+        "skipjack_jobs_finished_total": {"result": "Complete", "reason": "Finished"},
+        "skipjack_time_to_running_seconds_count": {},
+    }
+
+    def counted() -> list[float]:
+        return [metrics.REGISTRY.get_sample_value(name, labels) or 0.0 for name, labels in counters.items()]
+
+    before = counted()
+    await live(LIVES["fails once, then completes"])
+    assert [after - was for was, after in zip(before, counted(), strict=True)] == [1, 1, 1]
