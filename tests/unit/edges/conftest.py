@@ -7,6 +7,7 @@ import pytest
 from skipjack_operator.client import Kube
 
 from .apiserver import APIServer
+from .progress_half import Operator, a_training, an_operator
 
 
 @pytest.fixture
@@ -19,3 +20,10 @@ async def server() -> AsyncIterator[APIServer]:
 async def kube(server: APIServer) -> AsyncIterator[Kube]:
     async with server.connect() as kube:
         yield kube
+
+
+@pytest.fixture
+async def operator(server: APIServer, kube: Kube) -> AsyncIterator[Operator]:
+    a_training(server)
+    async with an_operator(kube) as operator:
+        yield operator
