@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
+import pytest
 from tests.builders import catalogue, spec
 
 from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack.resolve import DataFacts, resolve_data, resolve_spec
 from skipjack_operator.client import FINE_TUNE_JOBS
-from skipjack_operator.progress.writer import DATA_DECIDES
+from skipjack_operator.progress.decided import BY_THE_DATA
 
 from .apiserver import APIServer
 from .progress_half import JOB_PATH, Operator, until_written
@@ -40,12 +42,37 @@ async def test_a_pod_can_not_choose_where_the_next_attempt_runs(server: APIServe
     assert server.objects[JOB_PATH]["status"]["resolved"] == [*decided, forged[2]]
 
 
+COMMIT = "0123456789" * 4
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "is_kept"),
+    [
+        ("hf://org/model", f"hf://org/model@{COMMIT}", True),
+        ("hf://org/model@main", f"hf://org/model@{COMMIT}", True),
+        ("hf://org/model", f"hf://other/model@{COMMIT}", False),
+        ("hf://org/model", "hf://org/model@main", False),
+        ("hf://org/model", "pvc://claim/model", False),
+        (f"hf://org/model@{'f' * 40}", f"hf://org/model@{COMMIT}", False),
+        ("pvc://claim/model", f"hf://org/model@{COMMIT}", False),
+    ],
+)
+async def test_a_pod_may_pin_the_model_that_was_asked_for_and_no_other(
+    server: APIServer, operator: Operator, before: str, told: str, is_kept: bool
+) -> None:
+    own = [{"field": "model.uri", "value": json.dumps(before), "origin": "spec"}]
+    server.objects[JOB_PATH]["status"]["resolved"] = own
+    pinned = [{"field": "model.uri", "value": json.dumps(told), "origin": "the commit that was read first"}]
+    assert (await operator.post(resolved=pinned))[0] == 200
+    assert server.objects[JOB_PATH]["status"]["resolved"] == (pinned if is_kept else own)
+
+
 def test_everything_that_the_data_decides_can_be_told() -> None:
     open_spec = resolve_spec(spec(), "bot", "ns", "u", catalogue())
     facts = DataFacts(Task.CHAT, 300, 30, 700, 90_000, 2048, model_can_pack=False)
     decided = resolve_data(open_spec, facts)
     before = {value.field: value.value for value in open_spec.told()}
-    assert {v.field for v in decided.told() if before.get(v.field) != v.value} <= DATA_DECIDES
+    assert {v.field for v in decided.told() if before.get(v.field) != v.value} <= BY_THE_DATA
 
 
 async def test_what_the_data_decided_survives_a_conflict(server: APIServer, operator: Operator) -> None:

@@ -13,6 +13,7 @@ from skipjack.protocol import Sample
 from skipjack_operator import metrics
 from skipjack_operator.client import FINE_TUNE_JOBS, Conflict, Invalid, Kube, KubeError, NotFound, Object, Unavailable
 
+from .decided import merged
 from .store import Known, Store
 from .token import Reporter
 
@@ -25,19 +26,6 @@ INTERVAL_SECONDS = 15.0
 MILESTONE_SECONDS = 1.0
 """Milestones wait for each other so long: a trainer that sends nothing else must not flood the API server."""
 WRITES_AT_ONCE = 4
-DATA_DECIDES = frozenset(
-    {
-        "task",
-        "dataset.packing",
-        "hyperparameters.maxLength",
-        "hyperparameters.globalBatchSize",
-        "hyperparameters.maxSteps",
-        "checkpoint.everySteps",
-        "compute.microBatchTokens",
-    }
-)
-"""What `resolve_data` may decide. The next attempt is built from `status.resolved`: a pod must not choose, by posting,
-where its successor runs or writes."""
 DATA_ATTEMPTS = 5
 
 
@@ -95,7 +83,7 @@ class Writer:
                 self._drop(reporter.uid)
                 raise NotFound(404, f"finetunejob {reporter.namespace}/{reporter.job} is gone")
             change = {"resourceVersion": job["metadata"]["resourceVersion"]}
-            body = {"metadata": change, "status": _data(job.get("status") or {}, sample)}
+            body = {"metadata": change, "status": merged(job.get("status") or {}, sample)}
             try:
                 await self._kube.patch_status(FINE_TUNE_JOBS, reporter.namespace, reporter.job, body, MANAGER)
                 return
@@ -180,17 +168,3 @@ def is_over(job: Object) -> bool:
 
 def wants_finish(job: Object) -> bool:
     return bool((job.get("spec") or {}).get("stop") == "Finish")
-
-
-def _data(status: Object, sample: Sample) -> dict[str, Any]:
-    """`resolved` with what the data decided laid over what the spec decided, and `facts`."""
-    change: dict[str, Any] = {}
-    if sample.resolved is not None:
-        fields = {entry["field"]: entry for entry in status.get("resolved") or []}
-        fields |= {
-            value.field: value.model_dump(mode="json") for value in sample.resolved if value.field in DATA_DECIDES
-        }
-        change["resolved"] = list(fields.values())
-    if sample.facts is not None:
-        change["facts"] = dict(sample.facts)
-    return change
