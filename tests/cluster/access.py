@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from .node import FIRST, NODES
-from .steps import RUN, write
+from .steps import RUN, Failed, write
 
 API = f"https://{FIRST.address}:6443"
 CERTIFICATES = RUN / "certs"
@@ -37,8 +37,13 @@ def make_tokens() -> None:
 
 
 def token(short: str) -> str:
-    lines = TOKENS.read_text().splitlines()
-    return next(line.split(",")[0] for line in lines if line.split(",")[2] == short)
+    for line in TOKENS.read_text().splitlines():
+        secret, _, known, _ = line.split(",")
+        if known == short:
+            return secret
+    raise Failed(
+        f"the cluster that runs knows no user {short}: it was brought up by another version; make down, then again"
+    )
 
 
 def kubeconfig(short: str) -> Path:

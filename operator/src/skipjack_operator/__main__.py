@@ -32,4 +32,6 @@ if __name__ == "__main__":
     handler.setFormatter(JSONLines())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It warns that in its thread it gets no signals: that is why it has one.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     asyncio.run(main(settings))

@@ -63,7 +63,7 @@ class Operator:
             group.create_task(self.writer.run())
             group.create_task(self.beat())
             group.create_task(self.resync())
-            group.create_task(watch(self.reconciler, self.settings.watch_namespaces, self.stop))
+            group.create_task(watch(self.reconciler, self.settings.watch_namespaces))
             for _ in range(WORKERS):
                 group.create_task(self.reconciler.work())
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, cast
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, Never, Protocol, cast
 
 import kopf
 
 from skipjack.protocol import GROUP, JOB_LABEL
 
 RELIST_SECONDS = 300
+END_SECONDS = 5.0
 
 
 class Wakes(Protocol):
     """Who is told of what the watches see."""
 
-    async def job(self, body: Mapping[str, Any], deleted: bool) -> None: ...
+    def job(self, body: Mapping[str, Any], deleted: bool) -> Coroutine[Any, Any, None]: ...
 
-    async def child(self, namespace: str, job: str) -> None: ...
+    def child(self, namespace: str, job: str) -> Coroutine[Any, Any, None]: ...
 
-    async def catalogue(self) -> None: ...
+    def catalogue(self) -> Coroutine[Any, Any, None]: ...
 
 
 def registry(wakes: Wakes) -> kopf.OperatorRegistry:
@@ -71,15 +73,69 @@ class Endless:
         return (min(30.0, 0.5 * 2 ** min(n, 10)) * random.uniform(0.7, 1.3) for n in itertools.count())
 
 
-async def watch(wakes: Wakes, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Watches until `stop`; ends by itself only when it can't go on, and then the process shall end too."""
-    await kopf.operator(
-        registry=registry(wakes),
-        settings=settings(),
-        standalone=True,
-        # Unused without peering, but kopf would ask the system for a user's name, which a container's user has not.
-        identity=cast(Any, "skipjack"),
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        stop_flag=stop,
-    )
+class WatchEnded(Exception):
+    """The watches ended by themselves: to be started again is the cure."""
+
+
+async def watch(wakes: Wakes, namespaces: tuple[str, ...]) -> Never:
+    """Watches until cancelled. Raises WatchEnded, and whatever ended kopf.
+
+    kopf has a thread and an event loop of its own. In ours it would take SIGTERM for itself, and cancel, when it ends, every
+    task that was begun after it.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    stop = threading.Event()
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            kopf.run(
+                registry=registry(Across(wakes, loop)),
+                settings=settings(),
+                standalone=True,
+                # Unused without peering, but kopf would ask the system for a user's name, which a container's user has not.
+                identity=cast(Any, "skipjack"),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                stop_flag=stop,
+            )
+        except BaseException as raised:  # noqa: BLE001 -- whatever ended the thread is raised where it is waited for
+            error = raised
+        loop.call_soon_threadsafe(_settle, ended, error)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        await asyncio.shield(ended)
+        raise WatchEnded("kopf's watches ended by themselves")
+    finally:
+        stop.set()
+        # Not for ever: a daemon's thread goes with the process.
+        await asyncio.wait([ended], timeout=END_SECONDS)
+
+
+def _settle(ended: asyncio.Future[None], error: BaseException | None) -> None:
+    if error is None:
+        ended.set_result(None)
+    else:
+        ended.set_exception(WatchEnded(f"kopf ended: {error!r}"))
+
+
+class Across:
+    """Wakes in the event loop of the operator, from that of kopf."""
+
+    def __init__(self, wakes: Wakes, loop: asyncio.AbstractEventLoop) -> None:
+        self._wakes = wakes
+        self._loop = loop
+
+    async def job(self, body: Mapping[str, Any], deleted: bool) -> None:
+        await self._over(self._wakes.job(body, deleted))
+
+    async def child(self, namespace: str, job: str) -> None:
+        await self._over(self._wakes.child(namespace, job))
+
+    async def catalogue(self) -> None:
+        await self._over(self._wakes.catalogue())
+
+    async def _over(self, woken: Coroutine[Any, Any, None]) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(woken, self._loop))
