@@ -17,7 +17,7 @@ from tests.refusals import REFUSALS, SMALL, Refusal, changed
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.resolve import resolve_spec
-from skipjack_operator.manifests import PodEnvironment, job_manifest
+from skipjack_operator.manifests.pod import PodEnvironment, pod_spec
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,9 +132,12 @@ def test_what_is_accepted_in_a_spec_is_accepted_in_its_pods(server: Server) -> N
     own = FineTuneJobSpec.model_validate(largest(2)["spec"])
     whole = resolve_spec(own, "bot", server.namespace, str(uuid.uuid4()), offered)
     [offer] = offered.node_types
-    made = job_manifest(
-        own, whole, offer.spec, 1, PodEnvironment(image="trainer:1", progress_url="http://operator:8080")
+    pod = pod_spec(
+        own, whole, offer.spec, 1, "localhost", PodEnvironment(image="trainer:1", progress_url="http://operator:8080")
     )
+    assert own.pod is not None
+    template = {"metadata": {"labels": own.pod.labels, "annotations": own.pod.annotations}, "spec": pod}
+    made = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "bot-1"}, "spec": {"template": template}}
     server.done("create", "--dry-run=server", "--validate=strict", "-f", "-", body=made)
 
 
