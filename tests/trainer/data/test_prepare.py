@@ -116,6 +116,18 @@ def test_a_folder_of_several_kinds_is_not_guessed_at(claim: Path) -> None:
         prepared(claim, "rows")
 
 
+def test_what_was_recognised_is_told_back(claim: Path) -> None:
+    write(claim / "a.jsonl", GOOD)
+    write(claim / "b.csv", "text", "one")
+    ready = prepared(claim, "a.jsonl", "b.csv")
+    assert {uri: layout.value for uri, layout in ready.layouts.items()} == {
+        "pvc://data/a.jsonl": "PromptCompletion",
+        "pvc://data/b.csv": "Text",
+    }
+    (task,) = [value for value in ready.spec.told() if value.field == "task"]
+    assert (task.value, task.origin) == ('"Completion"', "told by the data: PromptCompletion, Text")
+
+
 def test_data_for_several_tasks_is_refused_and_so_is_another_than_the_spec_says(claim: Path) -> None:
     write(claim / "a.jsonl", GOOD)
     write(claim / "b.jsonl", tiny.chats(1)[0])

@@ -94,6 +94,14 @@ def test_a_failure_in_a_process_keeps_its_code_and_its_word_through_the_launcher
     assert tiny.last_word(tmp_path / "pod-0")["reason"] == "ModelNotFound"
 
 
+def test_pods_that_never_come_are_told_as_lost_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skipjack_trainer.launch.JOIN_TIMEOUT_SECONDS", 2)
+    (alone,) = gang(tiny.furnish(tmp_path, tiny.resolved(**STEPS, compute=TWO_NODES)), only=1)
+    code, output = ends(alone)
+    assert code == ExitCode.PEER_LOST, output
+    assert "not all 2 pods of the gang came within 2 s" in tiny.last_word(tmp_path / "pod-1")["message"]
+
+
 def test_a_pod_that_vanishes_is_told_as_a_lost_peer(tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS | {"hyperparameters": {"maxSteps": 5000}}, compute=TWO_NODES)
     first, second = workers(tiny.furnish(tmp_path, told))
