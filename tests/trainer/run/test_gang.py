@@ -41,7 +41,7 @@ def test_the_comparison_of_curves_would_notice_a_rank_that_is_left_out(alone: Cu
     assert not same(alone, [(step, loss * 1.001, norm) for step, loss, norm in alone])
 
 
-def test_two_pods_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_path: Path) -> None:
+def test_two_workers_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS, compute=TWO_NODES)
     first, second = (ends(pod) for pod in workers(tiny.furnish(tmp_path, told)))
     assert (first[0], second[0]) == (0, 0), f"{first[1]}\n=====\n{second[1]}"
@@ -51,6 +51,8 @@ def test_two_pods_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_p
     for line in ("step 1/24", "method.type = ", "asked:  light 3", "stored pvc://models/out"):
         assert line in first[1]
         assert line not in second[1]
+    assert tiny.last_word(tmp_path / "pod-0")["output_uri"] == "pvc://models/out"
+    assert not (tmp_path / "pod-1/dev/termination-log").exists(), "it would write over rank 0's"
 
 
 def test_two_processes_of_one_pod_learn_what_one_does_and_the_last_word_is_rank_0s(
