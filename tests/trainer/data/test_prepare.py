@@ -95,12 +95,6 @@ def test_a_folder_is_all_its_files_but_hidden_ones_and_no_neighbours(claim: Path
     assert prepared(claim, "*/*.jsonl").facts["trainRows"] == 2
 
 
-def test_files_of_one_name_from_two_places_are_two_files(claim: Path) -> None:
-    write(claim / "x/a.jsonl", GOOD)
-    write(claim / "y/a.jsonl", GOOD, GOOD)
-    assert prepared(claim, "x/a.jsonl", "y/a.jsonl").facts["trainRows"] == 3
-
-
 def test_a_folder_without_a_fitting_file_is_told_with_those_there_are(claim: Path) -> None:
     write(claim / "rows/notes.docx", "x")
     with pytest.raises(DataNotFound, match=r"pvc://data/rows: no file fits it.*there are: rows/notes\.docx"):
