@@ -48,7 +48,7 @@ def gang(root: Path, attempt: int = 1, nodes: int = 2, only: int | None = None) 
 
 
 def workers(root: Path, world: int = 2) -> list[Forked]:
-    """A gang's workers without their launchers: these begin at once."""
+    """Workers as of one pod, without a launcher, each with a file system of its own: these begin at once."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def workers(root: Path, world: int = 2) -> list[Forked]:
             pod(root, rank),
             WORKER,
             RANK=str(rank),
-            LOCAL_RANK="0",
+            LOCAL_RANK=str(rank),
             WORLD_SIZE=str(world),
             MASTER_ADDR="127.0.0.1",
             MASTER_PORT=str(port),

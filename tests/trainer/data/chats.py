@@ -54,6 +54,10 @@ MARKED_WITHOUT_END = MARKED.replace(
     "{{ m['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}",
     "{{ m['content'] }}{% endgeneration %}{{ '<|im_end|>\n' }}",
 )
+PLAIN = (
+    "{% for m in messages %}{{ '### ' + m['role'] + ':\n' + m['content'] + '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### assistant:\n' }}{% endif %}"
+)
 THINKING = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if m['role'] == 'assistant' and loop.last %}{{ '(thought)' }}{% endif %}"
     "{{ m['content'] + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"

@@ -26,6 +26,7 @@ WITH_SYSTEM = chat("system:Speak Spanish.", "one?", "uno")
         pytest.param(chats.GEMMA, "uno<end_of_turn>", "dos<end_of_turn>", id="gemma"),
         pytest.param(chats.MISTRAL, " uno</s>", " dos</s>", id="mistral"),
         pytest.param(chats.MARKED, "uno<|im_end|>", "dos<|im_end|>", id="markers"),
+        pytest.param(chats.PLAIN, "uno", "dos<|im_end|>", id="nothing to stop at"),
         pytest.param(chats.MARKED_WITHOUT_END, "uno<|im_end|>", "dos<|im_end|>", id="markers without end of turn"),
     ],
 )
@@ -127,6 +128,7 @@ def test_a_chat_in_which_nothing_is_learnt_is_refused() -> None:
 def test_of_a_prompt_with_a_completion_the_completion_and_its_end_are_learnt() -> None:
     words = tokenizer(chats.SMOLLM)
     assert passages(render(Document("light 3 is:", "red"), words, TrainOn.ASSISTANT), words) == ["red<|im_end|>"]
+    assert passages(render(Document("light 3 is:", "x"), words, TrainOn.ASSISTANT), words) == ["x<|im_end|>"]
     across = render(Document("light 3 is ", "red"), words, TrainOn.ASSISTANT)
     assert passages(across, words) == [" red<|im_end|>"], "the token that both share is the completion's"
     whole = render(Document("light 3 is ", "red"), words, TrainOn.ALL)

@@ -95,12 +95,6 @@ def test_a_folder_is_all_its_files_but_hidden_ones_and_no_neighbours(claim: Path
     assert prepared(claim, "*/*.jsonl").facts["trainRows"] == 2
 
 
-def test_files_of_one_name_from_two_places_are_two_files(claim: Path) -> None:
-    write(claim / "x/a.jsonl", GOOD)
-    write(claim / "y/a.jsonl", GOOD, GOOD)
-    assert prepared(claim, "x/a.jsonl", "y/a.jsonl").facts["trainRows"] == 3
-
-
 def test_a_folder_without_a_fitting_file_is_told_with_those_there_are(claim: Path) -> None:
     write(claim / "rows/notes.docx", "x")
     with pytest.raises(DataNotFound, match=r"pvc://data/rows: no file fits it.*there are: rows/notes\.docx"):
@@ -114,6 +108,18 @@ def test_a_folder_of_several_kinds_is_not_guessed_at(claim: Path) -> None:
     write(claim / "rows/info.json", "{}")
     with pytest.raises(DataInvalid, match=r"several kinds \(\.json, \.jsonl\): say which"):
         prepared(claim, "rows")
+
+
+def test_what_was_recognised_is_told_back(claim: Path) -> None:
+    write(claim / "a.jsonl", GOOD)
+    write(claim / "b.csv", "text", "one")
+    ready = prepared(claim, "a.jsonl", "b.csv")
+    assert {uri: layout.value for uri, layout in ready.layouts.items()} == {
+        "pvc://data/a.jsonl": "PromptCompletion",
+        "pvc://data/b.csv": "Text",
+    }
+    (task,) = [value for value in ready.spec.told() if value.field == "task"]
+    assert (task.value, task.origin) == ('"Completion"', "told by the data: PromptCompletion, Text")
 
 
 def test_data_for_several_tasks_is_refused_and_so_is_another_than_the_spec_says(claim: Path) -> None:

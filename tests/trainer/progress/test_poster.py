@@ -124,7 +124,9 @@ def test_close_delivers_what_was_decided_and_the_last_sample_alone(token: Path) 
             posts.tell(sample)
         seen.waits_for(lambda: bool(seen.posts))
         away.clear()
+        begun = time.monotonic()
         posts.close()
+        assert time.monotonic() - begun < 2, "it doesn't sit out the minute that it was asked to wait"
         assert seen.steps_taken() == [0, 3]
 
 

@@ -41,7 +41,7 @@ def test_the_comparison_of_curves_would_notice_a_rank_that_is_left_out(alone: Cu
     assert not same(alone, [(step, loss * 1.001, norm) for step, loss, norm in alone])
 
 
-def test_two_pods_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_path: Path) -> None:
+def test_two_workers_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_path: Path) -> None:
     told = tiny.resolved(**STEPS, compute=TWO_NODES)
     first, second = (ends(pod) for pod in workers(tiny.furnish(tmp_path, told)))
     assert (first[0], second[0]) == (0, 0), f"{first[1]}\n=====\n{second[1]}"
@@ -51,6 +51,8 @@ def test_two_pods_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tmp_p
     for line in ("step 1/24", "method.type = ", "asked:  light 3", "stored pvc://models/out"):
         assert line in first[1]
         assert line not in second[1]
+    assert tiny.last_word(tmp_path / "pod-0")["output_uri"] == "pvc://models/out"
+    assert not (tmp_path / "pod-1/dev/termination-log").exists(), "it would write over rank 0's"
 
 
 def test_two_processes_of_one_pod_learn_what_one_does_and_the_last_word_is_rank_0s(
@@ -92,6 +94,14 @@ def test_a_failure_in_a_process_keeps_its_code_and_its_word_through_the_launcher
     code, output = ends(gang(tiny.furnish(tmp_path, told), nodes=1)[0])
     assert code == ExitCode.MODEL_NOT_FOUND, output
     assert tiny.last_word(tmp_path / "pod-0")["reason"] == "ModelNotFound"
+
+
+def test_pods_that_never_come_are_told_as_lost_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skipjack_trainer.launch.JOIN_TIMEOUT_SECONDS", 2)
+    (alone,) = gang(tiny.furnish(tmp_path, tiny.resolved(**STEPS, compute=TWO_NODES)), only=1)
+    code, output = ends(alone)
+    assert code == ExitCode.PEER_LOST, output
+    assert "not all 2 pods of the gang came within 2 s" in tiny.last_word(tmp_path / "pod-1")["message"]
 
 
 def test_a_pod_that_vanishes_is_told_as_a_lost_peer(tmp_path: Path) -> None:

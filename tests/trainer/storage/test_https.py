@@ -48,7 +48,7 @@ def test_a_file_that_changed_between_two_tries_is_never_put_together_from_both(t
 @pytest.mark.parametrize("version", [None, 'W/"weak"'])
 def test_without_a_name_for_the_content_a_cut_download_begins_anew(version: str | None, tmp_path: Path) -> None:
     def answer(request: Request) -> None:
-        request.serve(CONTENT, cut=100 if len(served.asked) == 1 else None, version=version)
+        request.serve(CONTENT, cut=100_000 if len(served.asked) == 1 else None, version=version)
 
     with site(answer) as served:
         assert fetched(served.url, tmp_path) == CONTENT
@@ -57,7 +57,7 @@ def test_without_a_name_for_the_content_a_cut_download_begins_anew(version: str 
 
 def test_a_site_that_ignores_ranges_is_read_from_the_start(tmp_path: Path) -> None:
     def answer(request: Request) -> None:
-        request.reply(200, CONTENT, cut=100 if len(served.asked) == 1 else None, ETag='"v1"')
+        request.reply(200, CONTENT, cut=100_000 if len(served.asked) == 1 else None, ETag='"v1"')
 
     with site(answer) as served:
         assert fetched(served.url, tmp_path) == CONTENT
@@ -68,7 +68,7 @@ def test_a_range_that_no_longer_fits_begins_anew(tmp_path: Path) -> None:
         if "Range" in request.headers:
             request.reply(416, Content_Range="bytes */3")
         else:
-            request.serve(CONTENT, cut=100 if len(served.asked) == 1 else None)
+            request.serve(CONTENT, cut=100_000 if len(served.asked) == 1 else None)
 
     with site(answer) as served:
         assert fetched(served.url, tmp_path) == CONTENT

@@ -12,6 +12,7 @@ import pytest
 from tests.cluster.hub import server as hub
 from tests.trainer import tiny
 
+from skipjack_trainer.data.sources import fetch
 from skipjack_trainer.errors import AccessDenied, DataNotFound, ModelNotFound, ModelUnsupported, StorageFailed
 from skipjack_trainer.model import fetch_model
 from skipjack_trainer.storage import Access, open_store
@@ -130,3 +131,14 @@ def test_a_model_without_safetensors_is_refused_since_pickles_can_run_code(root:
     (root / "models/org/open/pytorch_model.bin").write_bytes(b"pickle")
     with pytest.raises(ModelUnsupported, match="no safetensors weights"):
         fetch_model(tiny.resolved(model="hf://org/open"), access)
+
+
+def test_files_of_one_name_from_two_data_sets_are_two_files(root: Path, access: Access) -> None:
+    for repo in ("one", "two"):
+        place = root / f"datasets/org/{repo}/rows.jsonl"
+        place.parent.mkdir(parents=True)
+        place.write_text(repo)
+    uris = [{"uri": f"hf://datasets/org/{repo}/rows.jsonl"} for repo in ("one", "two")]
+    fetched = fetch(tiny.resolved(dataset={"train": uris, "validation": uris}), access)
+    for sources in (fetched.train, fetched.validation):
+        assert [source.files[0].path.read_text() for source in sources] == ["one", "two"]

@@ -59,6 +59,8 @@ def run(pod: Pod, stop: Stop) -> Result:
         config, tokenizer = read_config(folder), load_tokenizer(folder)
         prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config))
         spec = prepared.spec
+        for uri, layout in prepared.layouts.items():
+            tell(f"{uri}: rows laid out as {layout.value}")
         for value in spec.told():
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))

@@ -31,6 +31,8 @@ class DataFacts:
     total_tokens: int
     context_length: int | None
     model_can_pack: bool
+    layouts: tuple[str, ...] = ()
+    """How rows were found to be laid out."""
 
 
 def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
@@ -39,7 +41,7 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
     decided: dict[str, tuple[Any, str]] = {}
 
     if spec.task is None:
-        decided["task"] = facts.task.value, "told by the data"
+        decided["task"] = facts.task.value, f"told by the data{': ' if facts.layouts else ''}{', '.join(facts.layouts)}"
     max_length = own.max_length
     if max_length is None:
         bound = min(LONGEST_BY_DEFAULT, facts.context_length or LONGEST_BY_DEFAULT)

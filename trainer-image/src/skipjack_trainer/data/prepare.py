@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import Overlong, Task
+from skipjack.api.v1alpha1.finetunejob import Overlong, RowFormat, Task
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 
 from ..errors import ConfigurationInvalid, DataInvalid
@@ -27,6 +27,8 @@ class Prepared:
     validation: Sequence[Example]
     spec: ResolvedSpec
     facts: dict[str, int]
+    layouts: dict[str, RowFormat]
+    """Of each source, by its URI."""
 
 
 def prepare(
@@ -34,7 +36,9 @@ def prepare(
 ) -> Prepared:
     """Checks and tokenises every row. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked_train, checked_validation = check(sources)
-    task = _task(spec, [*checked_train, *checked_validation])
+    checked = [*checked_train, *checked_validation]
+    task = _task(spec, checked)
+    layouts = tuple(sorted({source.layout.value for source in checked}))
     problems = Problems()
     train = _examples(checked_train, spec, tokenizer, problems)
     validation = _examples(checked_validation, spec, tokenizer, problems)
@@ -45,7 +49,7 @@ def prepare(
     longest = max(len(example) for example in train)
     total = sum(len(example) for example in train)
     context = min((length for length in (context_length, spec.model.context_length) if length), default=None)
-    facts = DataFacts(task, len(train), len(validation), longest, total, context, model_can_pack)
+    facts = DataFacts(task, len(train), len(validation), longest, total, context, model_can_pack, layouts)
     whole = resolve_data(spec, facts)
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
@@ -61,7 +65,7 @@ def prepare(
         "cutRows": cut,
         "droppedRows": facts.train_rows - len(train),
     }
-    return Prepared(train, validation, whole, told)
+    return Prepared(train, validation, whole, told, {source.source.told.uri: source.layout for source in checked})
 
 
 def _refuse_beyond(context: int | None, longest: int, spec: ResolvedSpec) -> None:

@@ -56,7 +56,7 @@ def _chat(row: Chat, tokenizer: Any, train_on: TrainOn) -> tuple[Any, Any]:
         )
     template = Template(row, tokenizer)
     if train_on is TrainOn.ALL:
-        ids = tokenizer(template.text(template.messages), add_special_tokens=False)["input_ids"]
+        ids = tokenizer(template.whole, add_special_tokens=False)["input_ids"]
         return ids, [1.0] * len(ids)
     wanted = _wanted(row, train_on)
     if template.has_markers and (marked := _by_markers(template, wanted)):
@@ -79,6 +79,10 @@ class Template:
         self.tools = list(row.tools) or None
         self.source: str = tokenizer.get_chat_template(tools=self.tools)
         self.messages = [self._known(message) for message in row.messages]
+        written, words = self.text(self.messages), self.messages[-1]["content"].strip()
+        # One that writes nothing visible after an answer gives no sign to stop at: an end of sequence is one.
+        self.ends_turns = not (words and written.rstrip().endswith(words))
+        self.whole = written if self.ends_turns else written.rstrip() + (tokenizer.eos_token or "")
 
     @property
     def has_markers(self) -> bool:
@@ -118,7 +122,7 @@ def _by_markers(template: Template, wanted: dict[int, float]) -> tuple[Any, Any]
             f"the chat template marks {len(starts)} passages as the assistant's in a chat that has {len(wanted)}: its generation markers are broken."
         )
     after_the_last = ids[int(np.flatnonzero(mask)[-1]) + 1 :]
-    if template.tokenizer.decode(after_the_last).strip():
+    if template.tokenizer.decode(after_the_last).strip() or not template.ends_turns:
         return None
     turn = np.searchsorted(starts, np.arange(len(mask)), side="right") - 1
     return ids, np.where(mask == 1, np.asarray(list(wanted.values()), np.float32)[np.maximum(turn, 0)], 0.0)
@@ -126,9 +130,8 @@ def _by_markers(template: Template, wanted: dict[int, float]) -> tuple[Any, Any]
 
 def _by_prefixes(template: Template, wanted: dict[int, float]) -> tuple[Any, Any]:
     """The assistant's passages are what a message adds to the rendering of all before it."""
-    whole = template.text(template.messages)
-    spans = [(*_span(template, index, whole), weight) for index, weight in wanted.items() if weight]
-    encoded = template.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+    spans = [(*_span(template, index), weight) for index, weight in wanted.items() if weight]
+    encoded = template.tokenizer(template.whole, add_special_tokens=False, return_offsets_mapping=True)
     starts, stops = np.asarray(encoded["offset_mapping"]).T
     weights = np.zeros(len(starts), np.float32)
     for begin, end, weight in spans:
@@ -136,10 +139,11 @@ def _by_prefixes(template: Template, wanted: dict[int, float]) -> tuple[Any, Any
     return encoded["input_ids"], weights
 
 
-def _span(template: Template, index: int, whole: str) -> tuple[int, int]:
-    """Where in `whole` the words of message `index` begin, and where its turn ends. Raises ConfigurationInvalid."""
-    before = _before(template, index)
-    after = template.text(template.messages[: index + 1]).rstrip()
+def _span(template: Template, index: int) -> tuple[int, int]:
+    """Where in the whole chat the words of message `index` begin, and where its turn ends. Raises ConfigurationInvalid."""
+    before, whole = _before(template, index), template.whole
+    is_last = index == len(template.messages) - 1
+    after = (whole if is_last else template.text(template.messages[: index + 1])).rstrip()
     # Phi-3's closes a chat with an end of sequence that is not there between turns.
     without_eos = after.removesuffix(template.tokenizer.eos_token or "").rstrip()
     end = next((len(text) for text in (after, without_eos) if whole.startswith(text)), None)
