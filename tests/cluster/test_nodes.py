@@ -70,13 +70,14 @@ def test_a_strangers_traces_stay_and_so_do_their_folders(host: Path) -> None:
 
 
 def test_a_cluster_of_somebody_elses_is_not_touched_by_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = tmp_path / "cluster.json"
-    state.write_text("{}")
-    monkeypatch.setattr(elsewhere, "STATE", state)
+    copies = {"STATE": tmp_path / "cluster.json", "KUBECONFIG": tmp_path / "theirs.kubeconfig"}
+    for name, place in copies.items():
+        place.write_text("theirs")
+        monkeypatch.setattr(elsewhere, name, place)
     monkeypatch.setenv("SKIPJACK_CONTEXT", "theirs")
     monkeypatch.setenv("PATH", str(tmp_path))  # whatever it called would not be found
     elsewhere.down()
-    assert not state.exists()
+    assert not any(place.exists() for place in copies.values())
     monkeypatch.delenv("SKIPJACK_CONTEXT")
     with pytest.raises(Failed, match="install kind first"):
         elsewhere.down()
