@@ -8,14 +8,14 @@ import urllib.request
 from pathlib import Path
 
 from .network import HOST
-from .steps import CACHE, RUN, end, sh, spawn, step, wait, write
+from .steps import CACHE, RUN, alive, end, sh, spawn, step, wait, write
 
 REGISTRY = f"{HOST}:5000"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 STORE = CACHE / "registry"
 REPOSITORIES = STORE / "docker/registry/v2/repositories"
-KEPT_TAGS = 3
-"""Of each image: some for going back and forth between trees; each changed requirement costs gigabytes."""
+KEPT_TAGS = 2
+"""Of each image, for going back and forth between trees; each changed requirement costs 3 GB."""
 
 
 def serve(programs: Path) -> None:
@@ -36,6 +36,10 @@ def serve(programs: Path) -> None:
             for tag in old:
                 shutil.rmtree(tag)
             sh(programs / "registry", "garbage-collect", "--delete-untagged", config, log="registry-collect")
+    if not alive("registry"):
+        # What was being pushed when it died is never gone on with.
+        for uploads in REPOSITORIES.glob("skipjack/*/_uploads"):
+            shutil.rmtree(uploads)
     spawn("registry", programs / "registry", "serve", config, env={"OTEL_TRACES_EXPORTER": "none"})
     wait("the registry answers", lambda: answers(f"http://{REGISTRY}/v2/"))
 
