@@ -31,7 +31,7 @@ def needs(nodes: Sequence[Node]) -> list[Need]:
         parts.append(Need("Go's caches and the programs", 11.0, (*go_caches(), CACHE / "programs")))
     if not any(CACHE.glob("hub-*/.done")):
         parts.append(Need("the hub's models", 0.3, ()))
-    builds = not registry.keeps(images.reference("trainer"))
+    builds = not registry.place(images.reference("trainer")).is_dir()
     if builds:
         parts.append(Need("the images in buildkit", 9.5, (CACHE / "buildkit",)))
         parts.append(Need("the images in the registry", 3.0, (registry.STORE,)))

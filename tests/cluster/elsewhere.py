@@ -13,6 +13,7 @@ from .steps import ROOT, RUN, Failed, key, sh, step
 
 NAME = "skipjack"
 CONFIG = ROOT / "kind-config.yaml"
+KUBECONFIG = RUN / "elsewhere.kubeconfig"
 DOCKERFILES = {image: sources[0] for image, sources in images.SOURCES.items()}
 
 
@@ -80,7 +81,8 @@ def down() -> None:
     """Deletes the kind cluster; a cluster of the person's own is left as it is."""
     if not os.environ.get("SKIPJACK_CONTEXT"):
         sh(need("kind"), "delete", "cluster", "--name", NAME)
-    STATE.unlink(missing_ok=True)
+    for copied in (STATE, KUBECONFIG):
+        copied.unlink(missing_ok=True)
 
 
 def need(program: str) -> str:
@@ -98,7 +100,7 @@ def setting(name: str) -> str:
 
 
 def private(kubeconfig: str) -> Path:
-    place = RUN / "elsewhere.kubeconfig"
-    place.touch(mode=0o600)
-    place.write_text(kubeconfig)
-    return place
+    """A copy of the person's credentials that only they can read; `down` removes it."""
+    KUBECONFIG.touch(mode=0o600)
+    KUBECONFIG.write_text(kubeconfig)
+    return KUBECONFIG

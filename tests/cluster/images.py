@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from . import base
+from . import base, registry
 from .node import Node
-from .registry import REGISTRY, has
+from .registry import REGISTRY
 from .steps import CACHE, LOGS, ROOT, RUN, key, listens, sh, spawn, step, wait
 
 BUILDKIT = RUN / "buildkit.sock"
@@ -54,18 +54,18 @@ def reference(image: str) -> str:
 def build(image: str, programs: Path) -> str:
     """The reference of the image of this tree; built and pushed unless the registry has it."""
     name = reference(image)
-    if has(name):
-        return name
-    dockerfile = ROOT / SOURCES[image][0]
-    with step(f"building the {image} image (log: {LOGS}/image-{image}.log)"):
-        buildctl(programs, name, ROOT, dockerfile.parent, f"image-{image}")
+    if not registry.has(name):
+        dockerfile = ROOT / SOURCES[image][0]
+        with step(f"building the {image} image (log: {LOGS}/image-{image}.log)"):
+            buildctl(programs, name, ROOT, dockerfile.parent, f"image-{image}")
+    registry.mark_used(name)
     return name
 
 
 def build_pause(programs: Path) -> str:
     """An image that sleeps, of the base alone: the pods' sandbox, and the storage provisioner's helper."""
     name = f"{REGISTRY}/skipjack/pause:1"
-    if not has(name):
+    if not registry.has(name):
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "Dockerfile").write_text(f'FROM {base.NAME}\nENTRYPOINT ["sleep", "infinity"]\n')
             buildctl(programs, name, Path(folder), Path(folder), "image-pause")

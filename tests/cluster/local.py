@@ -78,6 +78,7 @@ def bring_images(containers: Path, nodes: Sequence[Node], pause: str) -> tuple[s
     images.forget_downloads(containers)
     for node in nodes:
         images.pull(node, containers, pause, operator, trainer)
+    registry.collect(containers)
     return operator, trainer
 
 

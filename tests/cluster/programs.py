@@ -47,7 +47,9 @@ def build(module: str) -> Path:
             for component in COMPONENTS:
                 (target / component).unlink(missing_ok=True)
                 (target / component).symlink_to(module)
-        sh("go", "install", "-trimpath", "-ldflags", STAMP, "tool", cwd=source, env=environment)
+        # One by one: two of them spell a library's name differently, which one command refuses.
+        for tool in sh("go", "list", "-find", "tool", cwd=source).split():
+            sh("go", "install", "-trimpath", "-ldflags", STAMP, tool, cwd=source, env=environment)
     (target / ".done").touch()
     return target
 

@@ -87,7 +87,7 @@ def wait(what: str, holds: Callable[[], bool], seconds: float = 90) -> None:
     while not holds():
         if time.monotonic() > deadline:
             raise Failed(f"{what}: not after {seconds:.0f} s; logs are in {LOGS}")
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def alive(name: str) -> bool:

@@ -33,7 +33,7 @@ def down() -> None:
         wait("what an interrupted up had not noted is gone", lambda: not killed(of_ours()))
         unmount(CACHE)
         network.down()
-        traces.remove_folders()
+        traces.remove_shared()
         forget()
 
 
@@ -49,7 +49,6 @@ def forget() -> None:
 
 def stop(node: Node) -> None:
     """Ends the node's processes and mounts; a namespace that is deleted while one still runs leaves its devices."""
-    # containerd before its containers: it would clear away by what their traces are found.
     for program in agents.PROGRAMS:
         end(node.process(program))
     wait(f"the containers of {node.name} are gone", lambda: not killed(in_containers(node)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -29,44 +29,55 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(traces, name, tmp_path / name.lower() / "place")
         getattr(traces, name).mkdir(parents=True)
     for number in (1, 2):
-        task = Node(number).folder / f"containerd/io.containerd.runtime.v2.task/k8s.io/id{number}"
-        task.mkdir(parents=True)
-        (task / "bootstrap.json").write_text(json.dumps({"address": f"unix://{traces.SHIM_SOCKETS / f's{number}'}"}))
-        (traces.SHIM_SOCKETS / f"s{number}").touch()
         (traces.CNI_RESULTS / f"skipjack-n{number}-id{number}-eth0").touch()
         (traces.CNI_RESULTS / f"cni-loopback-id{number}-lo").touch()
         (traces.LOG_LINKS / f"web{number}.log").symlink_to(Node(number).folder / "pod-logs/web/0.log")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(traces.SHIM_SOCKETS / "dead"))
     return tmp_path
 
 
 def left() -> list[str]:
     places = (traces.SHIM_SOCKETS, traces.CNI_RESULTS, traces.LOG_LINKS)
-    return [entry.name for place in places for entry in sorted(place.iterdir())]
+    return [entry.name for place in places if place.exists() for entry in sorted(place.iterdir())]
 
 
 def test_a_nodes_traces_go_and_the_other_nodes_stay(host: Path) -> None:
     traces.remove(Node(1))
-    assert left() == ["s2", "cni-loopback-id2-lo", "skipjack-n2-id2-eth0", "web2.log"]
+    assert left() == ["dead", "cni-loopback-id2-lo", "skipjack-n2-id2-eth0", "web2.log"]
+
+
+def test_when_all_nodes_are_gone_so_are_their_folders(host: Path) -> None:
+    for each in NODES:
+        traces.remove(each)
+    traces.remove_shared()
+    assert left() == []
+    assert not any(
+        place.exists() for place in (traces.SHIM_SOCKETS.parent, traces.CNI_RESULTS.parent, traces.LOG_LINKS)
+    )
 
 
 def test_a_strangers_traces_stay_and_so_do_their_folders(host: Path) -> None:
     (traces.LOG_LINKS / "theirs.log").symlink_to("/var/log/pods/theirs/0.log")
-    for each in NODES:
-        traces.remove(each)
-    traces.remove_folders()
-    assert [entry.name for entry in traces.LOG_LINKS.iterdir()] == ["theirs.log"]
-    assert not traces.SHIM_SOCKETS.parent.exists()
-    assert not traces.CNI_RESULTS.parent.exists()
+    (traces.CNI_RESULTS / "theirs-id9-eth0").touch()
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(traces.SHIM_SOCKETS / "alive"))
+        alive.listen()
+        for each in NODES:
+            traces.remove(each)
+        traces.remove_shared()
+    assert left() == ["alive", "theirs-id9-eth0", "theirs.log"]
 
 
 def test_a_cluster_of_somebody_elses_is_not_touched_by_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    state = tmp_path / "cluster.json"
-    state.write_text("{}")
-    monkeypatch.setattr(elsewhere, "STATE", state)
+    copies = {"STATE": tmp_path / "cluster.json", "KUBECONFIG": tmp_path / "theirs.kubeconfig"}
+    for name, place in copies.items():
+        place.write_text("theirs")
+        monkeypatch.setattr(elsewhere, name, place)
     monkeypatch.setenv("SKIPJACK_CONTEXT", "theirs")
     monkeypatch.setenv("PATH", str(tmp_path))  # whatever it called would not be found
     elsewhere.down()
-    assert not state.exists()
+    assert not any(place.exists() for place in copies.values())
     monkeypatch.delenv("SKIPJACK_CONTEXT")
     with pytest.raises(Failed, match="install kind first"):
         elsewhere.down()
