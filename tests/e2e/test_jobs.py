@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.cluster import Cluster
 from tests.support.kubectl import Kubectl, condition, is_true
@@ -24,6 +26,7 @@ def test_a_job_ends_complete_with_few_writes_and_all_told_back(kubectl: Kubectl,
     )
     told = {value["field"]: value for value in status["resolved"]}
     assert told["task"]["value"] == '"Completion"'
+    assert re.fullmatch(r'"hf://skipjack-test/tiny-llama@[0-9a-f]{40}"', told["model.uri"]["value"])
     assert status["progress"]["step"] == status["progress"]["steps"] == 12
     assert job_writes(cluster, kubectl.namespace, "sums").counted <= 8
 

@@ -111,7 +111,7 @@ def test_of_a_model_only_what_is_read_is_fetched(root: Path, access: Access) -> 
     for unread in ("consolidated.safetensors", "pytorch_model.bin", "onnx/model.onnx", "modeling_evil.py"):
         (repo / unread).parent.mkdir(exist_ok=True)
         (repo / unread).write_bytes(b"never read")
-    folder = fetch_model(tiny.resolved(model="hf://org/whole"), access)
+    folder, _ = fetch_model(tiny.resolved(model="hf://org/whole"), access)
     assert {file.suffix for file in folder.iterdir() if file.is_file()} == {".json", ".jinja", ".safetensors"}
     assert [file.name for file in folder.glob("*.safetensors")] == ["model.safetensors"]
 
@@ -122,8 +122,20 @@ def test_of_a_model_in_shards_those_of_its_index_are_fetched(root: Path, access:
     shards = set(json.loads((repo / "model.safetensors.index.json").read_text())["weight_map"].values())
     assert len(shards) > 1
     (repo / "consolidated.safetensors").write_bytes(b"never read")
-    folder = fetch_model(tiny.resolved(model="hf://org/shards"), access)
+    folder, _ = fetch_model(tiny.resolved(model="hf://org/shards"), access)
     assert {file.name for file in folder.glob("*.safetensors")} == shards
+
+
+def test_a_models_branch_is_pinned_to_the_commit_that_was_read(root: Path, access: Access) -> None:
+    (root / "models/org/open/model.safetensors").write_text("weights")
+    _, first = fetch_model(tiny.resolved(model="hf://org/open"), access)
+    assert first.model.uri == f"hf://org/open@{hub.commit(root / 'models/org/open')}"
+    assert first.origins["model.uri"] == "the commit that was read first"
+    _, again = fetch_model(first, access)
+    assert again == first
+    (root / "models/org/open/config.json").write_text('{"moved": true}')
+    with pytest.raises(ModelNotFound, match="no such revision"):
+        fetch_model(first, access)
 
 
 @pytest.mark.usefixtures("root")

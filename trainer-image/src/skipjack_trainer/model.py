@@ -23,8 +23,9 @@ PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
 
 
-def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
-    """The folder of the model on this machine. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
+def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
+    """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
+    wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
     store, path = open_store(spec.model.uri, access)
     here = store.local(path)
     if here is not None:
@@ -43,7 +44,10 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> Path:
         raise ModelUnsupported(
             f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it."
         )
-    return folder
+    pinned = store.pinned(spec.model.uri)
+    if pinned != spec.model.uri:
+        spec = spec.deciding({"model.uri": (pinned, "the commit that was read first")})
+    return folder, spec
 
 
 def weights_of(folder: Path, names: Sequence[str]) -> set[str]:

@@ -55,7 +55,8 @@ def run(pod: Pod, stop: Stop) -> Result:
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
     try:
         with in_turn(access.scratch):
-            folder, sources = fetch_model(spec, access), fetch(spec, access)
+            folder, spec = fetch_model(spec, access)
+            sources = fetch(spec, access)
         config, tokenizer = read_config(folder), load_tokenizer(folder)
         prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config))
         spec = prepared.spec

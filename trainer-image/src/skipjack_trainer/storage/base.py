@@ -43,6 +43,10 @@ class Store(Protocol):
         """The place of `path` where it is on this machine already, so that nothing need be copied."""
         ...
 
+    def pinned(self, uri: str) -> str:
+        """`uri`, by which this store was opened, as one that names its content for ever, where the scheme has such."""
+        ...
+
 
 class Located(NamedTuple):
     store: Store
@@ -91,6 +95,9 @@ Opener = Callable[[str, Access], Located]
 
 class ReadOnly:
     """Refuses what a source can't do."""
+
+    def pinned(self, uri: str) -> str:
+        return uri
 
     def put(self, local: Path, path: str) -> None:
         raise ConfigurationInvalid(f"{path}: this storage can only be read; name a pvc:// output.")

@@ -74,6 +74,9 @@ class Folder:
         else:
             place.unlink(missing_ok=True)
 
+    def pinned(self, uri: str) -> str:
+        return uri
+
     def local(self, path: str) -> Path | None:
         place = self.place(path)
         return place if place.exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +52,10 @@ class Hub(ReadOnly):
 
     def local(self, path: str) -> Path | None:
         return None
+
+    def pinned(self, uri: str) -> str:
+        """By the commit that its branch stood for when the store was opened."""
+        return re.sub(rf"(//(?:datasets/)?{re.escape(self.repo)})(@[^/]*)?", rf"\1@{self.commit}", uri, count=1)
 
     def _try(self, call: Callable[[], T]) -> T:
         missing: type[TrainerError] = ModelNotFound if self.kind == "model" else DataNotFound
