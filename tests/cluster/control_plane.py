@@ -94,6 +94,7 @@ def controller_manager(programs: Path) -> None:
             "--use-service-account-credentials",
             "--leader-elect=false",
             f"--cert-dir={CERTIFICATES / 'manager'}",
+            f"--flex-volume-plugin-dir={RUN / 'volume-plugins'}",
         ),
     )
 
