@@ -55,11 +55,14 @@ def test_two_workers_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tm
     assert not (tmp_path / "pod-1/dev/termination-log").exists(), "it would write over rank 0's"
 
 
-def test_two_processes_of_one_pod_learn_what_one_does_and_the_last_word_is_rank_0s(
+def test_two_processes_of_one_pod_learn_what_one_does_and_store_it_though_they_are_told_to_end_by_then(
     alone: Curve, tmp_path: Path
 ) -> None:
     told = with_processes(tiny.resolved(**STEPS), 2)
-    code, output = ends(gang(tiny.furnish(tmp_path, told), nodes=1)[0])
+    (launcher,) = gang(tiny.furnish(tmp_path, told), nodes=1)
+    until(launcher, "step 24/24")
+    launcher.send_signal(signal.SIGTERM)
+    code, output = ends(launcher)
     assert code == ExitCode.OK, output
     assert same(learnt(tmp_path), alone)
     assert tiny.last_word(tmp_path / "pod-0")["output_uri"] == "pvc://models/out"
