@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +57,14 @@ def test_two_workers_learn_what_one_does_and_rank_0_alone_tells(alone: Curve, tm
     assert not (tmp_path / "pod-1/dev/termination-log").exists(), "it would write over rank 0's"
 
 
-def test_two_processes_of_one_pod_learn_what_one_does_and_the_last_word_is_rank_0s(
+def test_two_processes_of_one_pod_learn_what_one_does_and_store_it_though_they_are_told_to_end_by_then(
     alone: Curve, tmp_path: Path
 ) -> None:
     told = with_processes(tiny.resolved(**STEPS), 2)
-    code, output = ends(gang(tiny.furnish(tmp_path, told), nodes=1)[0])
+    (launcher,) = gang(tiny.furnish(tmp_path, told), nodes=1)
+    until(launcher, "step 24/24")
+    launcher.send_signal(signal.SIGTERM)
+    code, output = ends(launcher)
     assert code == ExitCode.OK, output
     assert same(learnt(tmp_path), alone)
     assert tiny.last_word(tmp_path / "pod-0")["output_uri"] == "pvc://models/out"
@@ -87,6 +92,21 @@ def test_a_job_that_goes_on_with_two_pods_and_again_with_one_learns_what_one_doe
     run_here(tmp_path, attempt=3)
     assert same(learnt(tmp_path), alone)
     assert "> (nothing)" not in (tmp_path / RESULT / "README.md").read_text().partition("After:")[0]
+
+
+def test_a_rank_that_waits_for_rank_0s_answers_and_its_checkpoint_does_not_give_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("skipjack_trainer.engine.strategy.STEP_TIMEOUT", timedelta(seconds=2))
+    slow_writes = iter(range(6))
+    monkeypatch.setattr("os.fsync", lambda file: time.sleep(0.8 if next(slow_writes, None) is not None else 0))
+    answers = {"prompts": [f"light {n}" for n in range(12)], "maxNewTokens": 200}
+    settings = {"maxSteps": 3, "globalBatchSize": 4}
+    told = tiny.resolved(compute=TWO_NODES, evaluation=answers, hyperparameters=settings, checkpoint={"everySteps": 1})
+    begun = time.monotonic()
+    first, second = (ends(worker) for worker in workers(tiny.furnish(tmp_path, told)))
+    assert (first[0], second[0]) == (0, 0), f"{first[1]}\n=====\n{second[1]}"
+    assert time.monotonic() - begun > 6, "rank 0 was too quick for anybody to wait"
 
 
 def test_a_failure_in_a_process_keeps_its_code_and_its_word_through_the_launcher(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class DataParallel:
     would abort the process without a word.
     """
 
-    def __init__(self, step_timeout: timedelta = STEP_TIMEOUT, waiting_timeout: timedelta = WAITING_TIMEOUT) -> None:
+    def __init__(self, step_timeout: timedelta, waiting_timeout: timedelta) -> None:
         backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         with losing_peers():
             dist.init_process_group(backends, timeout=step_timeout)
@@ -109,4 +109,6 @@ def losing_peers() -> Iterator[None]:
 
 def join() -> Strategy:
     """The strategy of this process, as the launcher set it up."""
-    return DataParallel() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Single()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return DataParallel(STEP_TIMEOUT, WAITING_TIMEOUT)
+    return Single()
