@@ -82,14 +82,11 @@ async def configuration(cluster: Cluster) -> Configuration:
 
 @asynccontextmanager
 async def on_the_cluster() -> AsyncIterator[Live]:
-    """Needs a running cluster; applies crds/ where they are missing."""
+    """Needs a running cluster."""
     cluster = Cluster.current()
     namespace = f"edges-{uuid.uuid4().hex[:8]}"
     kubectl = Kubectl.of(cluster, namespace)
     async with Kube.connect(await configuration(cluster)) as kube:
-        if not kubectl("get", "crd", "finetunejobs.skipjack.dev", "--ignore-not-found"):
-            kubectl("apply", "--server-side", "-f", "crds/")
-            kubectl("wait", "--for=condition=Established", "crd/finetunejobs.skipjack.dev", "--timeout=60s")
         kubectl("create", "namespace", namespace)
         try:
             yield Live(cluster, kube, kubectl, namespace)

@@ -47,12 +47,9 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A namespace of its own; the CRDs of this tree, applied where there are none."""
+    """A namespace of its own."""
     namespace = f"bad-specs-{uuid.uuid4().hex[:8]}"
     server = Server(namespace)
-    if not server.done("get", "crd", "finetunejobs.skipjack.dev", "--ignore-not-found"):
-        server.done("apply", "--server-side", "-f", str(ROOT / "crds/"))
-        server.done("wait", "--for=condition=Established", "crd/finetunejobs.skipjack.dev", "--timeout=60s")
     server.done("create", "namespace", namespace)
     yield server
     server.done("delete", "namespace", namespace, "--wait=false")

@@ -66,9 +66,9 @@ def test_a_claim_that_two_nodes_cannot_share_is_refused(kubectl: Kubectl) -> Non
 
 def test_a_killed_trainer_goes_on_from_its_checkpoint(kubectl: Kubectl) -> None:
     bring(kubectl)
-    kubectl.apply(job(hyperparameters={"maxSteps": 4000, "globalBatchSize": 4}, checkpoint={"everySteps": 100}))
+    kubectl.apply(job(hyperparameters={"maxSteps": 1200, "globalBatchSize": 4}, checkpoint={"everySteps": 50}))
     kubectl.until(
-        "ftj", "sums", lambda seen: seen.get("status", {}).get("progress", {}).get("checkpointStep", 0) >= 100, 120
+        "ftj", "sums", lambda seen: seen.get("status", {}).get("progress", {}).get("checkpointStep", 0) >= 50, 120
     )
     kubectl("delete", "pod", "-l", "skipjack.dev/job=sums", "--wait=false")
     kubectl.until("ftj", "sums", lambda seen: seen["status"]["attempt"]["number"] == 2, 120)
