@@ -7,6 +7,7 @@ import itertools
 import random
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Never, Protocol, cast
 
 import kopf
@@ -78,7 +79,7 @@ class WatchEnded(Exception):
 
 
 async def watch(wakes: Wakes, namespaces: tuple[str, ...]) -> Never:
-    """Watches until cancelled. Raises WatchEnded, and whatever ended kopf.
+    """Watches until cancelled. Raises WatchEnded.
 
     kopf has a thread and an event loop of its own. In ours it would take SIGTERM for itself, and cancel, when it ends, every
     task that was begun after it.
@@ -102,7 +103,8 @@ async def watch(wakes: Wakes, namespaces: tuple[str, ...]) -> Never:
             )
         except BaseException as raised:  # noqa: BLE001 -- whatever ended the thread is raised where it is waited for
             error = raised
-        loop.call_soon_threadsafe(_settle, ended, error)
+        with suppress(RuntimeError):  # nobody waits any more: the operator's loop is closed
+            loop.call_soon_threadsafe(_settle, ended, error)
 
     threading.Thread(target=run, name="kopf", daemon=True).start()
     try:
