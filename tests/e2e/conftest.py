@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 from tests.cluster import Cluster
 from tests.support.install import install
-from tests.support.kubectl import Kubectl
+from tests.support.kubectl import Kubectl, a_namespace
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +19,5 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
-    """kubectl in a namespace of its own, where Pod Security `restricted` is enforced."""
-    namespace = f"e2e-{uuid.uuid4().hex[:8]}"
-    made = Kubectl.of(cluster, namespace)
-    made("create", "namespace", namespace)
-    made("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    yield made
-    made("delete", "namespace", namespace, "--wait=false")
+    with a_namespace(cluster) as made:
+        yield made

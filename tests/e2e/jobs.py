@@ -21,13 +21,15 @@ def job(name: str = "sums", **changes: Any) -> dict[str, Any]:
     return kind | {"spec": usual | changes}
 
 
-def bring(kubectl: Kubectl, lines: list[str] | None = None) -> None:
+def bring(kubectl: Kubectl) -> None:
     """The data and the claim."""
-    text = "\n".join(lines if lines is not None else [json.dumps(row) for row in ROWS])
-    kubectl.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sums"}, "data": {"train.jsonl": text}}
-    )
+    rows(kubectl, "sums", [json.dumps(row) for row in ROWS])
     claim(kubectl)
+
+
+def rows(kubectl: Kubectl, configmap: str, lines: list[str]) -> None:
+    kind = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": configmap}}
+    kubectl.apply(kind | {"data": {"train.jsonl": "\n".join(lines)}})
 
 
 def claim(kubectl: Kubectl, name: str = "models", mode: str = "ReadWriteOnce") -> None:

@@ -3,90 +3,77 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.kubectl import Kubectl, condition
+from tests.cluster import Cluster
+from tests.support.kubectl import Kubectl, a_namespace, condition
 
-from .jobs import ROWS, bring, ended, job
+from .jobs import ROWS, bring, ended, job, rows
 
 pytestmark = pytest.mark.cluster
 
 
-def failure(kubectl: Kubectl) -> tuple[str, str]:
-    seen = ended(kubectl)
-    return seen["status"]["failure"]["reason"], condition(seen, "Failed")["message"]
+def of(configmap: str, key: str = "train.jsonl") -> dict[str, Any]:
+    return {"dataset": {"train": [{"uri": f"configmap://{configmap}/{key}"}]}}
 
 
-def test_bad_rows_are_named_by_file_line_and_field(kubectl: Kubectl) -> None:
-    bring(kubectl, [json.dumps(ROWS[0]), "{broken", json.dumps({"prompt": "2", "completion": 4})])
-    kubectl.apply(job())
-    seen = ended(kubectl)
-    assert seen["status"]["failure"]["reason"] == "DataInvalid"
+def by(secret: str, model: str) -> dict[str, Any]:
+    return {"model": model, "credentials": [{"uriPrefix": "hf://", "secretName": secret}]}
+
+
+FAILING: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
+    "broken-rows": (
+        of("broken"),
+        "DataInvalid",
+        ("train.jsonl:2: not JSON", "train.jsonl:3: completion: expected text, found 4"),
+    ),
+    "no-rows": (of("empty"), "DataInvalid", ("configmap://empty/train.jsonl",)),
+    "no-key": (of("sums", "other.jsonl"), "DataNotFound", ("other.jsonl", "it has train.jsonl")),
+    "no-model": ({"model": "hf://skipjack-test/nothing"}, "ModelNotFound", ("spec.credentials",)),
+    "no-revision": ({"model": "hf://skipjack-test/tiny-llama@v9"}, "ModelNotFound", ("revision",)),
+    "gated-model": ({"model": "hf://skipjack-test/gated-llama"}, "AccessDenied", ("spec.credentials",)),
+    "no-config": ({"model": "pvc://models/nowhere"}, "ModelNotFound", ("config.json",)),
+    "wrong-token": (by("wrong", "hf://skipjack-test/private-llama"), "ModelNotFound", ("spec.credentials",)),
+    "no-secret": (by("absent", "hf://skipjack-test/tiny-llama"), "AccessDenied", ("Secret absent",)),
+}
+"""Name → (what is wrong in its spec, the reason, words of the message)."""
+
+
+@pytest.fixture(scope="module")
+def failing(cluster: Cluster) -> Iterator[Kubectl]:
+    """A namespace in which all of them run, side by side."""
+    with a_namespace(cluster) as kubectl:
+        bring(kubectl)
+        rows(kubectl, "broken", [json.dumps(ROWS[0]), "{broken", json.dumps({"prompt": "2", "completion": 4})])
+        rows(kubectl, "empty", [""])
+        kubectl("create", "secret", "generic", "wrong", "--from-literal=token=wrong")
+        for name, (changes, _, _) in FAILING.items():
+            kubectl.apply(job(name, output={"uri": f"pvc://models/{name}"}, **changes))
+        yield kubectl
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_is_wrong_is_told_by_reason_and_remedy(failing: Kubectl, name: str) -> None:
+    _, reason, words = FAILING[name]
+    seen = ended(failing, name)
+    assert seen["status"]["failure"]["reason"] == reason
+    message = condition(seen, "Failed")["message"]
+    assert [word for word in words if word not in message] == []
+
+
+def test_bad_rows_are_told_by_the_exit_code_and_the_condition_too(failing: Kubectl) -> None:
+    seen = ended(failing, "broken-rows")
     assert seen["status"]["failure"]["exitCode"] == 10
     assert condition(seen, "DataReady")["status"] == "False"
-    message = condition(seen, "Failed")["message"]
-    assert "train.jsonl:2: not JSON" in message
-    assert "train.jsonl:3: completion: expected text, found 4" in message
 
 
-def test_an_empty_dataset_is_told(kubectl: Kubectl) -> None:
-    bring(kubectl, [""])
-    kubectl.apply(job())
-    reason, message = failure(kubectl)
-    assert reason == "DataInvalid"
-    assert "configmap://sums/train.jsonl" in message
-
-
-def test_a_missing_key_of_a_configmap_is_named(kubectl: Kubectl) -> None:
+def test_the_right_token_opens_a_private_model(kubectl: Kubectl) -> None:
     bring(kubectl)
-    kubectl.apply(job(dataset={"train": [{"uri": "configmap://sums/other.jsonl"}]}))
-    reason, message = failure(kubectl)
-    assert reason == "DataNotFound"
-    assert "other.jsonl" in message
-    assert "it has train.jsonl" in message
-
-
-@pytest.mark.parametrize(
-    ("model", "reason", "remedy"),
-    [
-        ("hf://skipjack-test/nothing", "ModelNotFound", "spec.credentials"),
-        ("hf://skipjack-test/tiny-llama@v9", "ModelNotFound", "revision"),
-        ("hf://skipjack-test/gated-llama", "AccessDenied", "spec.credentials"),
-        ("pvc://models/nowhere", "ModelNotFound", "config.json"),
-    ],
-)
-def test_a_model_that_cannot_be_had_is_told_with_the_remedy(
-    kubectl: Kubectl, model: str, reason: str, remedy: str
-) -> None:
-    bring(kubectl)
-    kubectl.apply(job(model=model))
-    told, message = failure(kubectl)
-    assert told == reason
-    assert remedy in message
-
-
-def test_a_token_opens_a_private_model_and_a_wrong_one_does_not(kubectl: Kubectl) -> None:
-    bring(kubectl)
-    private: dict[str, Any] = {
-        "model": "hf://skipjack-test/private-llama",
-        "credentials": [{"uriPrefix": "hf://", "secretName": "hub"}],
-    }
-    kubectl("create", "secret", "generic", "hub", "--from-literal=token=wrong")
-    kubectl.apply(job(**private))
-    assert failure(kubectl)[0] in ("AccessDenied", "ModelNotFound")
-    kubectl("delete", "secret", "hub")
     kubectl("create", "secret", "generic", "hub", "--from-literal=token=hf_test")
-    kubectl.apply(job("right", **private))
-    assert ended(kubectl, "right")["status"]["state"] == "Complete"
-
-
-def test_a_missing_secret_is_named(kubectl: Kubectl) -> None:
-    bring(kubectl)
-    kubectl.apply(job(credentials=[{"uriPrefix": "hf://", "secretName": "absent"}]))
-    reason, message = failure(kubectl)
-    assert reason == "AccessDenied"
-    assert "Secret absent" in message
+    kubectl.apply(job(**by("hub", "hf://skipjack-test/private-llama")))
+    assert ended(kubectl)["status"]["state"] == "Complete"
 
 
 def test_too_little_memory_is_told_as_such(kubectl: Kubectl) -> None:
@@ -96,11 +83,11 @@ def test_too_little_memory_is_told_as_such(kubectl: Kubectl) -> None:
     kubectl.apply(kind | {"spec": small})
     try:
         kubectl.apply(job(compute={"nodeType": kubectl.namespace}, limits={"backoffLimit": 0}))
-        reason, message = failure(kubectl)
+        seen = ended(kubectl)
     finally:
         kubectl("delete", "nodetype", kubectl.namespace)
-    assert reason == "OutOfMemory"
-    assert "150Mi" in message
+    assert seen["status"]["failure"]["reason"] == "OutOfMemory"
+    assert "150Mi" in condition(seen, "Failed")["message"]
 
 
 def test_anothers_result_is_not_overwritten(kubectl: Kubectl) -> None:

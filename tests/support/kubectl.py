@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,3 +74,14 @@ def condition(seen: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def is_true(kind: str) -> Callable[[dict[str, Any]], bool]:
     return lambda seen: condition(seen, kind).get("status") == "True"
+
+
+@contextmanager
+def a_namespace(cluster: Cluster) -> Iterator[Kubectl]:
+    """kubectl in a namespace of its own, where Pod Security `restricted` is enforced."""
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    made = Kubectl.of(cluster, namespace)
+    made("create", "namespace", namespace)
+    made("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    yield made
+    made("delete", "namespace", namespace, "--wait=false")
