@@ -34,6 +34,8 @@ def test_every_accepted_spec_renders_to_pods_that_restricted_accepts(spec: FineT
     template = job["spec"]["template"]
     assert offences(template["spec"]) == []
     assert template["spec"]["automountServiceAccountToken"] is False
+    # The first process of a namespace doesn't hear SIGTERM before it has a handler: the trainer must not be the first.
+    assert template["spec"]["shareProcessNamespace"] is True
     assert set(template["spec"]["containers"][0]["resources"]) == {"requests", "limits"}
     # Whatever labels and variables the job brings, ours are what they must be.
     assert template["metadata"]["labels"][JOB_UID_LABEL] == "uid-1"

@@ -56,6 +56,9 @@ def pod_spec(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
+        # A first process of a namespace has no default for SIGTERM: told to end while Python still starts, the trainer
+        # would never hear of it and hold its hardware for the whole grace period. So the pod's sandbox is the first.
+        "shareProcessNamespace": True,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
