@@ -80,35 +80,32 @@ def api_server(programs: Path) -> None:
     )
 
 
+def as_user(short: str) -> list[str]:
+    """What the control plane's clients are all told: who they are, and that there is no other of them."""
+    mine = kubeconfig(short)
+    asks = [f"--{what}kubeconfig={mine}" for what in ("", "authentication-", "authorization-")]
+    return [*asks, "--leader-elect=false", f"--cert-dir={CERTIFICATES / short}"]
+
+
 def controller_manager(programs: Path) -> None:
-    mine = kubeconfig("manager")
     spawn(
         "kube-controller-manager",
         *FIRST.inside(
             programs / "kube-controller-manager",
-            f"--kubeconfig={mine}",
-            f"--authentication-kubeconfig={mine}",
-            f"--authorization-kubeconfig={mine}",
+            *as_user("manager"),
             f"--service-account-private-key-file={SIGNING_KEY}",
             f"--root-ca-file={CERTIFICATES / 'apiserver.crt'}",
             "--use-service-account-credentials",
-            "--leader-elect=false",
-            f"--cert-dir={CERTIFICATES / 'manager'}",
             f"--flex-volume-plugin-dir={RUN / 'volume-plugins'}",
         ),
     )
 
 
 def scheduler(programs: Path) -> None:
-    mine = kubeconfig("scheduler")
     spawn(
         "kube-scheduler",
         *FIRST.inside(
             programs / "kube-scheduler",
-            f"--kubeconfig={mine}",
-            f"--authentication-kubeconfig={mine}",
-            f"--authorization-kubeconfig={mine}",
-            "--leader-elect=false",
-            f"--cert-dir={CERTIFICATES / 'scheduler'}",
+            *as_user("scheduler"),
         ),
     )

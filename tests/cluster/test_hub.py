@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from tests.cluster.hub.server import commit, serve
+from tests.support.serving import serving
 
 WEIGHTS = bytes(range(256)) * 5000
 
@@ -37,12 +37,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def endpoint(root: Path) -> Iterator[str]:
     server = serve(root, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 def test_a_snapshot_holds_every_file_byte_by_byte(endpoint: str, tmp_path: Path) -> None:

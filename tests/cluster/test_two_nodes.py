@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,14 +10,10 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.cluster.node import NODES
-from tests.cluster.steps import ROOT
 from tests.support.kubectl import CommandFailed, Kubectl, condition, is_true
+from tests.support.two_nodes import NEEDS_TWO_NODES, SECOND, cluster
 
-SECOND = NODES[1]
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not SECOND.folder.exists(), reason="the cluster has one node: make up NODES=2"),
-]
+pytestmark = NEEDS_TWO_NODES
 MEET = """
 import os, pathlib, socket, threading, time
 index = int(os.environ["JOB_COMPLETION_INDEX"])
@@ -130,7 +124,3 @@ def test_a_node_is_lost_and_comes_back(kubectl: Kubectl) -> None:
         cluster("up")
     assert is_true("Ready")(kubectl.get("node", SECOND.name))
     assert kubectl("get", "--raw", f"/api/v1/nodes/{SECOND.name}/proxy/healthz") == "ok"
-
-
-def cluster(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "tests.cluster", *arguments], cwd=ROOT, check=True)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from tests.cluster.node import NODES
-from tests.cluster.steps import ROOT
 from tests.support.kubectl import Kubectl, condition, is_true
+from tests.support.two_nodes import NEEDS_TWO_NODES, SECOND, cluster
 
 from .jobs import bring, claim, ended, job
 
-SECOND = NODES[1]
-pytestmark = [
-    pytest.mark.cluster,
-    pytest.mark.skipif(not SECOND.folder.exists(), reason="the cluster has one node: make up NODES=2"),
-]
+pytestmark = NEEDS_TWO_NODES
 NOTICED_SECONDS = 600
 """Kubernetes takes 40 s to believe that a node is gone, and gives its pods another five minutes."""
-
-
-def cluster(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "tests.cluster", *words], cwd=ROOT, check=True)
 
 
 def nodes_of(kubectl: Kubectl) -> set[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import serving
 
 from skipjack.protocol import Sample
 
@@ -63,11 +64,5 @@ def operator(reply: Callable[[Sample], Reply] | None = None, port: int = 0) -> I
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     seen.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

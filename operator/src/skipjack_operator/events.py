@@ -31,16 +31,14 @@ class Events:
         self._instance = (instance or os.environ.get("POD_NAME") or socket.gethostname())[:128]
         self._told: OrderedDict[tuple[str, str, str], None] = OrderedDict()
 
-    async def emit(
-        self, about: Mapping[str, Any], type_: EventType, reason: str, note: str, action: str = "Reconcile"
-    ) -> None:
+    async def emit(self, about: Mapping[str, Any], type_: EventType, reason: str, note: str) -> None:
         """An Event about the raw object `about` (apiVersion, kind, metadata). Never raises KubeError."""
         metadata = about["metadata"]
         key = (str(metadata.get("uid") or metadata["name"]), reason, note)
         if key in self._told:
             self._told.move_to_end(key)
             return
-        event = self._event(about, type_, reason, note, action)
+        event = self._event(about, type_, reason, note)
         try:
             await self._kube.create(EVENTS, event["metadata"]["namespace"], event)
         except KubeError as error:
@@ -54,7 +52,7 @@ class Events:
         while len(self._told) > TOLD_MAX:
             self._told.popitem(last=False)
 
-    def _event(self, about: Mapping[str, Any], type_: EventType, reason: str, note: str, action: str) -> dict[str, Any]:
+    def _event(self, about: Mapping[str, Any], type_: EventType, reason: str, note: str) -> dict[str, Any]:
         metadata = about["metadata"]
         # Events of cluster-scoped objects live in the namespace default.
         namespace = metadata.get("namespace") or "default"
@@ -67,7 +65,7 @@ class Events:
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
-            "action": action,
+            "action": "Reconcile",
             "reason": reason[:128],
             "type": type_,
             "note": _cut(note),

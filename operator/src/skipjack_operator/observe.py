@@ -12,7 +12,7 @@ from skipjack.protocol import JOB_UID_LABEL
 from skipjack.resolve import Catalogue
 from skipjack_operator.catalogue import Shelf
 from skipjack_operator.client import EVENTS, FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object, Objects
-from skipjack_operator.decide.ends import has_condition, is_over
+from skipjack_operator.decide.ends import has_ended, is_over
 from skipjack_operator.decide.types import Observed, number_of
 from skipjack_operator.manifests import PodEnvironment
 from skipjack_operator.manifests.uris import names
@@ -31,7 +31,7 @@ async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> O
     offered = await shelf.catalogue()
     uid = job["metadata"]["uid"]
     attempts = [a for a in await kube.list(JOBS, namespace, f"{JOB_UID_LABEL}={uid}") if is_child_of(a, uid)]
-    claimed = [] if has_condition(job, "Complete", "Failed") else _claims(job, offered)
+    claimed = [] if has_ended(job) else _claims(job, offered)
     newest = max(attempts, key=number_of, default=None)
     pods = await _pods(kube, newest) if newest else []
     claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in claimed))

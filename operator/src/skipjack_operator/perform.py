@@ -19,7 +19,7 @@ from skipjack_operator.client import (
     Object,
 )
 from skipjack_operator.decide import Decision, Observed, next_status
-from skipjack_operator.decide.ends import has_condition
+from skipjack_operator.decide.ends import has_ended
 from skipjack_operator.owners import is_child_of
 
 KINDS = {"Job": JOBS, "Service": SERVICES}
@@ -54,7 +54,7 @@ async def _create(kube: Kube, seen: Observed, decision: Decision) -> Decision:
     same = (
         live is not None and live["metadata"]["uid"] == metadata["uid"] and "deletionTimestamp" not in live["metadata"]
     )
-    if live is None or not same or has_condition(live, "Complete", "Failed"):
+    if live is None or not same or has_ended(live):
         raise Stale(f"{metadata['namespace']}/{metadata['name']} has changed since it was observed")
     for child in decision.create:
         kind, name = KINDS[child["kind"]], child["metadata"]["name"]

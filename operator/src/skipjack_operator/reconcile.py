@@ -11,7 +11,7 @@ from skipjack_operator import metrics
 from skipjack_operator.catalogue import Shelf
 from skipjack_operator.client import FINE_TUNE_JOBS, Conflict, Kube, KubeError
 from skipjack_operator.decide import decide
-from skipjack_operator.decide.ends import has_condition
+from skipjack_operator.decide.ends import has_ended
 from skipjack_operator.events import Events
 from skipjack_operator.manifests import PodEnvironment
 from skipjack_operator.progress import Store
@@ -77,7 +77,7 @@ class Reconciler:
         ]
         self._census.recount(jobs)
         for job in jobs:
-            if not has_condition(job, "Complete", "Failed"):
+            if not has_ended(job):
                 await self._queue.add(key_of(job))
 
     async def job(self, body: Mapping[str, Any], deleted: bool) -> None:
@@ -89,7 +89,7 @@ class Reconciler:
             return
         self._census.saw(body)
         judged = (body.get("status") or {}).get("observedGeneration") == body["metadata"].get("generation")
-        if judged and has_condition(body, "Complete", "Failed"):
+        if judged and has_ended(body):
             # Our own last write comes back: there is nothing left to do.
             self._store.forget(uid)
             return

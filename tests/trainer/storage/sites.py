@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import serving
 
 
 class Request(BaseHTTPRequestHandler):
@@ -58,11 +59,5 @@ class Site:
 def site(answer: Callable[[Request], None], address: str = "127.0.0.1") -> Iterator[Site]:
     server = ThreadingHTTPServer((address, 0), Request)
     server.site = served = Site(answer, port=server.server_port)  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(server):
         yield served
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

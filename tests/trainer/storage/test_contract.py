@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster.hub.server import serve
+from tests.support.serving import serving
 from tests.trainer.storage.sites import site
 
 from skipjack_trainer.errors import ConfigurationInvalid, DataNotFound, ModelNotFound, NoSpace, TrainerError
@@ -38,13 +38,9 @@ def located(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     match request.param:
         case "hf":
             server = serve(tmp_path / "hub", "127.0.0.1", 0)
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-            thread.start()
             monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-            yield open_store("hf://datasets/org/data/rows.jsonl", access(tmp_path))
-            server.shutdown()
-            thread.join()
-            server.server_close()
+            with serving(server):
+                yield open_store("hf://datasets/org/data/rows.jsonl", access(tmp_path))
         case "https":
             with site(
                 lambda asked: asked.serve(ROWS) if asked.path.endswith("/rows.jsonl") else asked.reply(404)

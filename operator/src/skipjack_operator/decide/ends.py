@@ -43,6 +43,11 @@ def has_condition(of: Object, *kinds: str) -> Object | None:
     return next((c for c in conditions if c["type"] in kinds and c["status"] == "True"), None)
 
 
+def has_ended(job: Object) -> bool:
+    """Whether the FineTuneJob is Complete or Failed: nothing changes that any more."""
+    return has_condition(job, "Complete", "Failed") is not None
+
+
 def succeeded(job: Object) -> bool:
     return has_condition(job, "Complete", "SuccessCriteriaMet") is not None
 

@@ -15,7 +15,7 @@ from skipjack.resolve import SpecRefused, resolve_spec
 from skipjack_operator.manifests import claims_of
 
 from .attempts import DELETED, Tally, pause_seconds, settled, start
-from .ends import End, failed_at, has_condition, is_over, result_of, succeeded, why
+from .ends import End, failed_at, has_condition, has_ended, is_over, result_of, succeeded, why
 from .types import Decision, Object, Observed, number_of
 from .waits import given_up, waiting
 
@@ -40,9 +40,12 @@ def leave_the_deleted_alone(seen: Observed, so_far: Decision) -> Decision:
 
 def finished_is_final(seen: Observed, so_far: Decision) -> Decision:
     """Nothing is begun again for it; what still runs is ended, for the operator may have died before it could do so."""
-    if not has_condition(seen.job, COMPLETE, FAILED):
-        return so_far
-    return replace(so_far, delete=tuple(job for job in seen.attempts if not is_over(job))).done()
+    return replace(so_far, delete=alive(seen)).done() if has_ended(seen.job) else so_far
+
+
+def alive(seen: Observed) -> tuple[Object, ...]:
+    """Jobs of attempts that still run."""
+    return tuple(job for job in seen.attempts if not is_over(job))
 
 
 def leave_to_its_manager(seen: Observed, so_far: Decision) -> Decision:
@@ -222,8 +225,7 @@ def complete(seen: Observed, so_far: Decision) -> Decision:
 
 def fail(seen: Observed, so_far: Decision, end: End) -> Decision:
     """Failed for good; an attempt that still runs is ended."""
-    alive = tuple(job for job in seen.attempts if not is_over(job))
-    told = replace(so_far, delete=alive).setting(failure=end.as_status())
+    told = replace(so_far, delete=alive(seen)).setting(failure=end.as_status())
     if end.reason in (FailureReason.DATA_INVALID, FailureReason.DATA_NOT_FOUND):
         told = told.telling(DATA_READY, False, end.reason.value, end.message)
     told = told.telling(FAILED, True, end.reason.value, end.message)

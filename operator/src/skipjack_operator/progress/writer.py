@@ -12,6 +12,7 @@ from skipjack.api.v1alpha1.status import ProgressStatus
 from skipjack.protocol import Sample
 from skipjack_operator import metrics
 from skipjack_operator.client import FINE_TUNE_JOBS, Conflict, Invalid, Kube, KubeError, NotFound, Object, Unavailable
+from skipjack_operator.decide.ends import has_ended
 
 from .decided import merged
 from .store import Known, Store
@@ -161,9 +162,7 @@ def as_status(shown: ProgressStatus) -> dict[str, Any]:
 
 def is_over(job: Object) -> bool:
     """Whether the FineTuneJob is Complete, Failed or being deleted."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    ended = any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in conditions)
-    return ended or bool(job["metadata"].get("deletionTimestamp"))
+    return has_ended(job) or bool(job["metadata"].get("deletionTimestamp"))
 
 
 def wants_finish(job: Object) -> bool:
