@@ -12,6 +12,8 @@ export SKIPJACK_UV := $(UV)
 VENV := .venv
 VENV_STAMP := $(VENV)/stamp-$(shell cat requirements/dev.txt | sha256sum | cut -c1-12)
 RUN := $(VENV)/bin/python
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/stamp-$(shell cat requirements/bench.txt | sha256sum | cut -c1-12)
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,9 +55,14 @@ $(VENV_STAMP): $(UV)
 	$(UV) pip install --quiet --require-hashes --python $(RUN) -r requirements/dev.txt
 	touch $@
 
+$(BENCH_STAMP): $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(BENCH_VENV)
+	$(UV) pip install --quiet --require-hashes --python $(BENCH_VENV)/bin/python -r requirements/bench.txt
+	touch $@
+
 lock: $(UV)  ## pin what requirements/*.in ask for
 	for name in uv dev; do $(UV) pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/$$name.in -o requirements/$$name.txt; done
-	for name in operator trainer; do $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; done
+	for name in operator trainer bench; do $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; done
 
 crds: venv  ## generate crds/, the chart's copy and docs/reference.md from the models
 	$(RUN) crds/generate.py
