@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from .common import APIModel, Fraction, Name, Text, Word
+from .common import APIModel, Fraction, Name, Text
+from .method import Method
 from .pod import PodSettings
 from .rules import Rule, matches
 from .uris import CredentialPrefix, DataURI, ModelReference, OutputURI
@@ -38,11 +39,6 @@ class Overlong(StrEnum):
     TRUNCATE = "Truncate"
     DROP = "Drop"
     FAIL = "Fail"
-
-
-class MethodType(StrEnum):
-    LORA = "LoRA"
-    FULL = "Full"
 
 
 class Scheduler(StrEnum):
@@ -107,33 +103,6 @@ class Dataset(APIModel):
     )
 
 
-class LoRA(APIModel):
-    """Settings of low-rank adaptation (Hu et al. 2021)."""
-
-    rank: int | None = Field(None, ge=1, le=1024, description="Rank r of the update. Default: 16.")
-    alpha: float | None = Field(
-        None, gt=0, le=4096, description="Scale: the update counts alpha/rank times. Default: twice the rank."
-    )
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout on the adapter's input. Default: 0.")
-    target_modules: Annotated[list[Word], Field(min_length=1, max_length=64)] | None = Field(
-        None, description="Names of the linear layers to adapt. Default: all of them but the output head."
-    )
-
-
-class Method(APIModel):
-    """How the model is changed."""
-
-    rules: ClassVar = (
-        Rule(
-            "!has(self.lora) || self.type == 'LoRA'",
-            lambda own: own.lora is None or own.type is MethodType.LORA,
-            "method.lora goes with type LoRA alone: remove it or change the type",
-        ),
-    )
-    type: MethodType = Field(description="LoRA trains a small adapter; Full trains every weight.")
-    lora: LoRA | None = Field(None, description="Settings of LoRA.")
-
-
 class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
@@ -150,7 +119,7 @@ class Hyperparameters(APIModel):
         None, ge=1, le=65536, description="Examples in one optimiser step, over all pods."
     )
     learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Peak learning rate, a number. Default: 2e-4 for LoRA, 2e-5 for Full."
+        None, gt=0, le=1, description="Peak learning rate, a number. Default: by method, 2e-4 for LoRA."
     )
     scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
     warmup_ratio: Fraction | None = Field(
