@@ -54,7 +54,7 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
 
 def laid_out(told: ResolvedSpec, rows: Sequence[Example], peers: Peers, family: str = "llama") -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type](tiny.model(family), told)
+    model = METHODS[told.method.type].attach(tiny.model(family), told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     made = STRATEGIES[told.compute.strategy](Objective(model, told, CPU), make_optimizer(model, told), told, peers)

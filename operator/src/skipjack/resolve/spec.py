@@ -29,7 +29,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
     choices = Choices()
     compute = _compute(spec, catalogue, choices)
-    method, about = resolve_method(spec.method, compute["accelerators_per_node"], choices)
+    method, about = resolve_method(spec.method, compute, choices)
     return ResolvedSpec.model_validate(
         {
             "job_name": name,
