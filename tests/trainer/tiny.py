@@ -28,6 +28,7 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gpt2")
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
+    "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
 }  # fmt: skip
 
@@ -48,11 +49,9 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     return made
 
 
-def model(family: str = "llama", seed: int = 0) -> Any:
+def model(family: str = "llama", seed: int = 0, head: Any = AutoModelForCausalLM) -> Any:
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa"
-    ).float()
+    return head.from_config(AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa").float()
 
 
 def chats(rows: int) -> list[dict[str, Any]]:
