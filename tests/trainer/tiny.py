@@ -30,6 +30,7 @@ SIZES: dict[str, Any] = {
     "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
     "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0,
 }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def told(kind: MethodType, column: Column) -> ResolvedSpec:
     own: dict[str, Any] = {"type": kind.value}
     if block_of(kind) == "lora":
         own["lora"] = {"rank": 4}
-    rate = min(1.0, FASTER * DATA[kind].learning_rate)
+    rate = min(1.0, DATA[kind].learning_rate * (FASTER if column.labels is None else FASTER / 10))
     return settled(
         ROWS,
         column.family in PACKS,
@@ -120,9 +120,9 @@ def try_all(root: Path) -> Cells:
     (root / "cells.json").write_text(json.dumps(to_load))
     program = Path(__file__).with_name("stock.py")
     subprocess.run([sys.executable, program, root], check=True, env=os.environ | {"PYTHONPATH": ""})
-    said = load_file(root / "logits.safetensors")
+    loaded = load_file(root / "logits.safetensors")
     return {
-        (kind, column): replace(cell, reloaded=said.get(name(kind, column))) for (kind, column), cell in cells.items()
+        (kind, column): replace(cell, reloaded=loaded.get(name(kind, column))) for (kind, column), cell in cells.items()
     }
 
 
@@ -183,7 +183,7 @@ def by_hand(model: Any, spec: ResolvedSpec, column: Column) -> tuple[Any, list[f
     model = method.attach(model, spec)
     optimizer, losses = make_optimizer(model, spec), []
     for step in range(STEPS):
-        answers = flat(model.train()(**inputs(column)))
+        answers = said(model.train()(**inputs(column))).flatten(0, -2)
         loss = cross_entropy(answers, torch.arange(len(answers)) * 7 % answers.shape[1])
         (loss + method.penalty(model)).backward()
         set_rate(optimizer, spec.hyperparameters.learning_rate)
@@ -201,14 +201,17 @@ def inputs(column: Column) -> Inputs:
 
 @torch.no_grad()
 def logits(model: Any, column: Column) -> torch.Tensor:
-    out = model.eval()(**inputs(column))
+    return said(model.eval()(**inputs(column)))
+
+
+def logits_of(model: Any) -> torch.Tensor:
+    """Of a causal model."""
+    return logits(model, COLUMNS[0])
+
+
+def said(out: Any) -> torch.Tensor:
+    """Its logits; of question answering first those of the start, then those of the end."""
     return torch.cat([out.start_logits, out.end_logits]) if "start_logits" in out else out.logits
-
-
-def flat(out: Any) -> torch.Tensor:
-    """[answers, classes]"""
-    both = torch.cat([out.start_logits, out.end_logits]) if "start_logits" in out else out.logits
-    return both.reshape(-1, both.shape[-1])
 
 
 def name(kind: MethodType, column: Column) -> str:
