@@ -8,7 +8,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..api.v1alpha1.finetunejob import IfExists, Overlong, Precision, RowFormat, Scheduler, Task, TrainOn
+from ..api.v1alpha1.finetunejob import (
+    IfExists,
+    Offload,
+    Overlong,
+    Precision,
+    RowFormat,
+    Scheduler,
+    Strategy,
+    Task,
+    TrainOn,
+)
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..protocol import ResolvedValue
 
@@ -113,6 +123,13 @@ class ResolvedCheckpoint(Frozen):
     keep: int
 
 
+class ResolvedOffload(Frozen):
+    """Where each lies; None: with the model."""
+
+    optimizer: Offload | None
+    parameters: Offload | None
+
+
 class ResolvedCompute(Frozen):
     """What the pods ask for; quantities as Kubernetes writes them."""
 
@@ -125,6 +142,9 @@ class ResolvedCompute(Frozen):
     cpu_limit: str
     memory: str
     precision: Precision
+    strategy: Strategy
+    offload: ResolvedOffload
+    gradient_checkpointing: bool
     micro_batch_tokens: int | None
 
 

@@ -12,6 +12,7 @@ from ..api.v1alpha1.finetunejob import (
     Overlong,
     Precision,
     Scheduler,
+    Strategy,
     TrainOn,
 )
 from ..api.v1alpha1.nodetype import NodeTypeSpec
@@ -20,6 +21,8 @@ from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .method import default_of, resolve_method
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
+
+BEST_FIRST = (Precision.BF16, Precision.FP16, Precision.FP32)
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
@@ -143,6 +146,12 @@ def _compute(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> d
         "cpu_limit": kind.cpu_limit or kind.cpu,
         "memory": kind.memory,
         "precision": _precision(own.precision, kind, found.name, choices),
+        "strategy": choices.choose("compute.strategy", own.strategy, Strategy.DDP),
+        "offload": {
+            key: choices.choose(f"compute.offload.{key}", own.offload and getattr(own.offload, key), None)
+            for key in ("optimizer", "parameters")
+        },
+        "gradient_checkpointing": choices.choose("compute.gradient_checkpointing", own.gradient_checkpointing, False),
         "micro_batch_tokens": choices.choose(
             "compute.micro_batch_tokens", own.micro_batch_tokens, None, "told by the data"
         ),
@@ -156,6 +165,6 @@ def _precision(own: Precision | None, kind: NodeTypeSpec, name: str, choices: Ch
             "PrecisionUnavailable",
             f"spec.compute.precision: NodeType {name} has no {own.value}, it has {has}: choose one, or another nodeType.",
         )
-    best = Precision.BF16 if Precision.BF16 in kind.precisions else kind.precisions[0]
+    best = next(precision for precision in BEST_FIRST if precision in kind.precisions)
     chosen: Precision = choices.choose("compute.precision", own, best, f"NodeType {name}")
     return chosen
