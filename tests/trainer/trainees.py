@@ -53,10 +53,15 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
 
 
 def laid_out(
-    told: ResolvedSpec, rows: Sequence[Example], peers: Peers, family: str = "llama", disk: Path = Path("/nowhere")
+    told: ResolvedSpec,
+    rows: Sequence[Example],
+    peers: Peers,
+    family: str = "llama",
+    disk: Path = Path("/nowhere"),
+    base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type](tiny.model(family), told)
+    model = METHODS[told.method.type](tiny.model(family).to(base), told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]
