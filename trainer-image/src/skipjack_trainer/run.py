@@ -73,7 +73,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
-            Objective(model, spec, device), make_optimizer(model, spec), spec, peers
+            Objective(model, spec, device), make_optimizer(model, spec), spec, peers, access.scratch / "offloaded"
         )
         trainee = Trainee(spec, prepared.train, prepared.validation, strategy)
         checkpoints = Checkpoints(
@@ -119,7 +119,7 @@ def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
         )
     else:
-        tell(f"going on from the checkpoint of step {step}")
+        tell(f"going on from the checkpoint of step {state.step}")
     # The others wait here for rank 0's answers: a step would not wait for long.
     run.peers.barrier()
     return state
