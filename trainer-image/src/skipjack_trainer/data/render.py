@@ -42,11 +42,6 @@ class Rendered:
     """Tokens after it, always learnt."""
 
 
-def everything(text: str) -> tuple[Span, ...]:
-    """Tokens without a character of their own, which some tokenizers write at the edges, included."""
-    return (Span(-1, len(text) + 1, 1.0),)
-
-
 class Renderer:
     """Writes rows for one tokenizer."""
 
@@ -69,7 +64,7 @@ class Renderer:
         text = row.prompt + row.completion
         # A token that holds the prompt's last space and the completion's first word is the completion's.
         learnt_from = 0 if self.train_on is TrainOn.ALL else len(row.prompt)
-        return Rendered(text, (Span(learnt_from, len(text) + 1, 1.0),), place, self.before, self.after)
+        return Rendered(text, (Span(learnt_from, len(text), 1.0),), place, self.before, self.after)
 
     def _chat(self, row: Chat, place: str) -> Rendered:
         if not self.tokenizer.chat_template:
@@ -78,7 +73,7 @@ class Renderer:
             )
         template = Template(row, self.tokenizer)
         if self.train_on is TrainOn.ALL:
-            return Rendered(template.whole, everything(template.whole), place)
+            return Rendered(template.whole, (Span(0, len(template.whole), 1.0),), place)
         wanted = _wanted(row, self.train_on)
         return Rendered(template.whole, _by_markers(template, wanted) or _by_prefixes(template, wanted), place)
 

@@ -37,14 +37,14 @@ def write_table(examples: Iterable[Example], folder: Path) -> None:
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     with (folder / ROWS).open("wb") as rows:
         np.savez(rows, starts=starts, places=np.array(places, np.bytes_))
-    (folder / WHOLE).write_text(json.dumps({name: _digest(folder / name) for name in (TOKENS, WEIGHTS, ROWS)}))
+    (folder / WHOLE).write_text(json.dumps(_digests(folder)))
 
 
 def read_table(folder: Path) -> Table:
     """Raises NotWhole unless every byte is as it was written."""
     try:
         digests = json.loads((folder / WHOLE).read_text())
-        if digests != {name: _digest(folder / name) for name in digests}:
+        if digests != _digests(folder):
             raise NotWhole(f"{folder}: its files are not those that were written.")
     except (OSError, ValueError) as error:
         raise NotWhole(f"{folder}: {error}") from error
@@ -59,6 +59,10 @@ def _mapped(path: Path, kind: Any) -> NDArray[Any]:
     return np.asarray(np.memmap(path, kind, mode="r")) if path.stat().st_size else np.empty(0, kind)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file, by its name."""
+    digests = {}
+    for name in (TOKENS, WEIGHTS, ROWS):
+        with (folder / name).open("rb") as file:
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from .example import Example
 from .read import Broken
-from .render import Rendered
+from .render import Rendered, Span
 
-BATCH_CHARACTERS = 2**19
-"""Of text that are tokenised at once: offsets are Python's numbers until they are looked at, some 200 bytes a token."""
+BATCH_CHARACTERS = 2**20
+"""Of text that are tokenised at once: bounds memory, and gives each core of a large machine some rows."""
 
 
 def tokenised(rows: Iterable[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
@@ -31,30 +30,40 @@ def tokenised(rows: Iterable[Rendered | Broken], tokenizer: Any) -> Iterator[Exa
 
 def _batch(rows: Sequence[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
     texts = [row.text for row in rows if isinstance(row, Rendered)]
-    encoded = tokenizer(
-        texts,
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-    ) if texts else {"input_ids": [], "offset_mapping": []}  # fmt: skip
-    told = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    options = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    encodings = iter(tokenizer(texts, **options).encodings if texts else ())
     for row in rows:
-        yield row if isinstance(row, Broken) else _example(row, *next(told))
+        yield row if isinstance(row, Broken) else _example(row, next(encodings))
 
 
-def _example(row: Rendered, ids: list[int], offsets: list[tuple[int, int]]) -> Example | Broken:
-    first, last = len(row.before), len(row.before) + len(ids)
+def _example(row: Rendered, encoding: Any) -> Example | Broken:
+    first, last = len(row.before), len(row.before) + len(encoding)
     input_ids = np.empty(last + len(row.after), np.int32)
-    input_ids[:first], input_ids[first:last], input_ids[last:] = row.before, ids, row.after
+    input_ids[:first], input_ids[first:last], input_ids[last:] = row.before, encoding.ids, row.after
     weights = np.zeros(len(input_ids), np.float32)
-    edges = np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets))
-    starts, stops, of_text = edges[::2], edges[1::2], weights[first:last]
-    for begin, end, weight in row.spans:
-        of_text[(stops > begin) & (starts < end)] = weight
+    of_text = weights[first:last]
+    for span in row.spans:
+        of_text[tokens_of(span, encoding)] = span.weight
     weights[last:] = 1.0
     weights[:1] = 0.0
     if not weights.any():
         problem = "nothing in it is learnt: no token of the assistant has weight; check roles, weights and trainOn"
         return Broken(row.place, problem)
     return Example(input_ids, weights, row.place)
+
+
+def tokens_of(span: Span, encoding: Any) -> slice:
+    """Those that have a character of the span, which may have characters (spaces) that no token has.
+
+    Asked for by character: a list of all offsets takes longer to make than rendering the row.
+    """
+    inside = (encoding.char_to_token(place) for place in range(span.begin, span.end))
+    begin = next((token for token in inside if token is not None), None)
+    if begin is None:
+        return slice(0, 0)
+    backwards = (encoding.char_to_token(place) for place in reversed(range(span.begin, span.end)))
+    end = 1 + next(token for token in backwards if token is not None)
+    # The bytes of one character may be several tokens, of which the first was found.
+    while end < len(encoding) and (chars := encoding.token_to_chars(end)) and chars[0] < span.end:
+        end += 1
+    return slice(begin, end)
