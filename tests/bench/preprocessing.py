@@ -34,7 +34,7 @@ from skipjack_trainer.data.packing import pack
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.data.render import Renderer
 from skipjack_trainer.data.sources import fetch
-from skipjack_trainer.data.tokens import tokenised
+from skipjack_trainer.data.tokenise import tokenised
 from skipjack_trainer.storage import Access
 from tests.trainer import tiny
 from tests.trainer.data import chats

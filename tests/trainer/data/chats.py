@@ -14,7 +14,7 @@ from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret
 from skipjack_trainer.data.read import Broken
 from skipjack_trainer.data.render import Renderer
-from skipjack_trainer.data.tokens import tokenised
+from skipjack_trainer.data.tokenise import tokenised
 
 SPECIAL = [
     "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|system|>",

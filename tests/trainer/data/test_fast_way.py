@@ -11,7 +11,7 @@ from tests.trainer.data import chats
 from tests.trainer.data.plainly import Rewrites, judged
 
 from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
-from skipjack_trainer.data import tokens
+from skipjack_trainer.data import tokenise
 from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.formats import interpret
 from skipjack_trainer.data.read import Broken
@@ -63,12 +63,12 @@ def test_many_rows_at_once_become_what_each_becomes_in_the_plainest_way(
                 renderer.render(read)
         else:
             rendered.append(renderer.render(read, str(number)))
-    found = [row for row in tokens.tokenised(rendered, words) if isinstance(row, Example)]
+    found = [row for row in tokenise.tokenised(rendered, words) if isinstance(row, Example)]
     assert [(row.input_ids.tolist(), row.weights.tolist(), row.place) for row in found] == expected
 
 
 def test_rows_come_in_their_order_however_they_fall_into_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "BATCH_CHARACTERS", 200)
+    monkeypatch.setattr(tokenise, "BATCH_CHARACTERS", 200)
     words = chats.tokenizer(chats.SMOLLM)
     renderer = Renderer(words, TrainOn.ASSISTANT)
     rows: list[Rendered | Broken] = [
@@ -77,7 +77,7 @@ def test_rows_come_in_their_order_however_they_fall_into_batches(monkeypatch: py
         else renderer.render(interpret(RowFormat.MESSAGES, chats.chat("one?", "red " * n + "end")), str(n))
         for n in range(40)
     ]
-    found = list(tokens.tokenised(iter(rows), words))
+    found = list(tokenise.tokenised(iter(rows), words))
     assert [row.place for row in found] == [str(n) for n in range(40)]
     for row, example in zip(rows, found, strict=True):
         if isinstance(row, Broken):

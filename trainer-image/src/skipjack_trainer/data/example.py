@@ -90,7 +90,7 @@ class Examples(Sequence[Example]):
             return 0.0
         of_whole = np.add.reduceat(self.table.weights, self.table.starts[:-1], dtype=np.float64)
         is_cut = self.lengths < self.table.lengths[self.rows]
-        of_cut = sum(float(self[index].weights.sum()) for index in np.flatnonzero(is_cut))
+        of_cut = sum(float(self[index].weights.sum()) for index in np.flatnonzero(is_cut).tolist())
         return float(of_whole[self.rows[~is_cut]].sum()) + of_cut
 
     def fingerprint(self) -> str:

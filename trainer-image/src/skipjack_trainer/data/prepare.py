@@ -15,10 +15,10 @@ from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 from ..errors import ConfigurationInvalid, DataInvalid
 from .check import Problems
 from .example import Examples
+from .examples import read_examples, task_of_all, write_examples
 from .keep import kept, key_of
 from .read import Broken
 from .sources import Sources
-from .tokenise import read_tokenised, task_of_all, tokenise
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def prepare(
     """Checks and tokenises every row, or finds that it was done. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
 
     def make(folder: Path) -> None:
-        tokenise(spec, sources, tokenizer, folder)
+        write_examples(spec, sources, tokenizer, folder)
 
-    train, validation, by_uri = kept(scratch / "prepared", key_of(spec, sources, tokenizer), read_tokenised, make)
+    train, validation, by_uri = kept(scratch / "prepared", key_of(spec, sources, tokenizer), read_examples, make)
     task = task_of_all(spec, by_uri.values())
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
@@ -89,7 +89,7 @@ def fit(examples: Examples, spec: ResolvedSpec) -> tuple[Examples, int]:
     problems = Problems()
     is_kept = examples.lengths <= limit
     cut = 0
-    for index in np.flatnonzero(~is_kept):
+    for index in np.flatnonzero(~is_kept).tolist():
         example = examples[index]
         if spec.dataset.overlong is Overlong.FAIL:
             told = f"has {len(example)} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"

@@ -1,76 +1,69 @@
-"""Sources → tables of examples in a folder, every row checked before the first is tokenised."""
+"""Text → tokens with loss weights, many rows at a time: one call of the tokenizer a row would cost as much again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
-from skipjack.resolve import ResolvedSpec
+import numpy as np
 
-from ..errors import ConfigurationInvalid, DataInvalid
-from .check import Checked, Problems, check, interpreted
-from .example import Example, Examples
-from .formats import RowProblem, task_of
+from .example import Example
 from .read import Broken
-from .render import Rendered, Renderer
-from .sources import Sources
-from .table import NotWhole, read_table, write_table
-from .tokens import tokenised
+from .render import Rendered, Span
 
-LAYOUTS = "layouts.json"
+BATCH_CHARACTERS = 2**20
+"""Of text that are tokenised at once: bounds memory, and gives each core of a large machine some rows."""
 
 
-def tokenise(spec: ResolvedSpec, sources: Sources, tokenizer: Any, folder: Path) -> None:
-    """Writes what `read_tokenised` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
-    train, validation = check(sources)
-    layouts = {source.source.told.uri: source.layout for source in (*train, *validation)}
-    task_of_all(spec, layouts.values())
-    renderer, problems = Renderer(tokenizer, spec.dataset.train_on), Problems()
-    for name, some in (("train", train), ("validation", validation)):
-        write_table(_good(tokenised(_rendered(some, renderer), tokenizer), problems), folder / name)
-    problems.refuse()
-    (folder / LAYOUTS).write_text(json.dumps(layouts))
+def tokenised(rows: Iterable[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
+    """An example for each row, in their order; a row of which nothing is learnt is broken, and what is broken is passed on."""
+    batch: list[Rendered | Broken] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += len(row.text) if isinstance(row, Rendered) else 0
+        if characters >= BATCH_CHARACTERS:
+            yield from _batch(batch, tokenizer)
+            batch, characters = [], 0
+    yield from _batch(batch, tokenizer)
 
 
-def read_tokenised(folder: Path) -> tuple[Examples, Examples, dict[str, RowFormat]]:
-    """(train, validation, each source's layout by its URI). Raises NotWhole."""
-    try:
-        layouts = {uri: RowFormat(layout) for uri, layout in json.loads((folder / LAYOUTS).read_text()).items()}
-    except (OSError, ValueError) as error:
-        raise NotWhole(f"{folder}: {error}") from error
-    train, validation = (Examples.all_of(read_table(folder / name)) for name in ("train", "validation"))
-    return train, validation, layouts
+def _batch(rows: Sequence[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
+    texts = [row.text for row in rows if isinstance(row, Rendered)]
+    options = {"add_special_tokens": False, "return_attention_mask": False, "return_token_type_ids": False}
+    encodings = iter(tokenizer(texts, **options).encodings if texts else ())
+    for row in rows:
+        yield row if isinstance(row, Broken) else _example(row, next(encodings))
 
 
-def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
-    """What rows of these layouts are for. Raises DataInvalid, ConfigurationInvalid when the spec says otherwise."""
-    tasks = {task_of(layout) for layout in layouts}
-    if len(tasks) > 1:
-        raise DataInvalid(
-            f"the sources hold data for several tasks ({', '.join(sorted(tasks))}): train one task a job."
-        )
-    task = tasks.pop()
-    if spec.task is not None and spec.task is not task:
-        raise ConfigurationInvalid(
-            f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
-        )
-    return task
+def _example(row: Rendered, encoding: Any) -> Example | Broken:
+    first, last = len(row.before), len(row.before) + len(encoding)
+    input_ids = np.empty(last + len(row.after), np.int32)
+    input_ids[:first], input_ids[first:last], input_ids[last:] = row.before, encoding.ids, row.after
+    weights = np.zeros(len(input_ids), np.float32)
+    of_text = weights[first:last]
+    for span in row.spans:
+        of_text[tokens_of(span, encoding)] = span.weight
+    weights[last:] = 1.0
+    weights[:1] = 0.0
+    if not weights.any():
+        problem = "nothing in it is learnt: no token of the assistant has weight; check roles, weights and trainOn"
+        return Broken(row.place, problem)
+    return Example(input_ids, weights, row.place)
 
 
-def _rendered(sources: Iterable[Checked], renderer: Renderer) -> Iterator[Rendered | Broken]:
-    for place, row in interpreted(sources):
-        try:
-            yield renderer.render(row, place)
-        except RowProblem as problem:
-            yield Broken(place, str(problem))
+def tokens_of(span: Span, encoding: Any) -> slice:
+    """Those that have a character of the span, which may have characters (spaces) that no token has.
 
-
-def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:
-    for example in examples:
-        if isinstance(example, Broken):
-            problems.add(example)
-        else:
-            yield example
+    Asked for by character: a list of all offsets takes longer to make than rendering the row.
+    """
+    inside = (encoding.char_to_token(place) for place in range(span.begin, span.end))
+    begin = next((token for token in inside if token is not None), None)
+    if begin is None:
+        return slice(0, 0)
+    backwards = (encoding.char_to_token(place) for place in reversed(range(span.begin, span.end)))
+    end = 1 + next(token for token in backwards if token is not None)
+    # The bytes of one character may be several tokens, of which the first was found.
+    while end < len(encoding) and (chars := encoding.token_to_chars(end)) and chars[0] < span.end:
+        end += 1
+    return slice(begin, end)
