@@ -14,12 +14,13 @@ from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
+from .models import make_known, own_tokenizer
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
-BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
+BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".tiktoken", ".txt")
 
-PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
+PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
 
 
@@ -63,7 +64,8 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        make_known(folder)
+        tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -77,6 +79,7 @@ def read_config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
+        make_known(folder)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its architecture is not one that transformers knows: {error}") from error
@@ -99,6 +102,7 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
     try:
+        make_known(folder)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
         )
