@@ -19,16 +19,22 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from skipjack.resolve import ResolvedSpec, resolve_spec
+from skipjack_trainer.models.phi3small import register
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gpt2")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "phi3small", "gemma", "gpt2")
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+}  # fmt: skip
+PHI3SMALL: dict[str, Any] = {
+    "hidden_size": 32, "ff_intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "max_position_embeddings": 256, "blocksparse_block_size": 4, "blocksparse_num_local_blocks": 2, "blocksparse_vert_stride": 4,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "embedding_dropout_prob": 0.0, "ffn_dropout_prob": 0.0, "mup_width_multiplier": 1.0,
 }  # fmt: skip
 
 
@@ -48,10 +54,14 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     return made
 
 
-def model(family: str = "llama", seed: int = 0) -> Any:
+def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
+    """`changes` are of its config."""
+    if family == "phi3small":
+        register()
+    sizes = PHI3SMALL if family == "phi3small" else SIZES
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa"
+        AutoConfig.for_model(family, **{"vocab_size": 400} | sizes | changes), attn_implementation="sdpa"
     ).float()
 
 
