@@ -64,6 +64,7 @@ def tokens(length: int, vocabulary: int = 400) -> list[int]:
     [
         pytest.param({}, id="published pattern"),
         pytest.param({"blocksparse_homo_head_pattern": True}, id="one pattern for all heads"),
+        pytest.param({"blocksparse_vert_stride": 2}, id="patterns that several heads have"),
         pytest.param({"blocksparse_vert_stride": 9}, id="stride beyond the heads"),
         pytest.param({"blocksparse_vert_stride": 3}, id="stride that doesn't divide the heads"),
         pytest.param({"dense_attention_every_n_layers": None}, id="all layers sparse"),
@@ -153,6 +154,9 @@ def test_padding_on_either_side_changes_nothing_and_neither_does_a_prompt_in_two
     second = made(ids[:, 13:], past_key_values=first.past_key_values, use_cache=True)
     for other in (left, right, torch.cat((first.logits[0], second.logits[0]))):
         torch.testing.assert_close(other, alone, rtol=1e-4, atol=1e-4)
+    counted = {"attention_mask": torch.cat((pads, ones), 1), "position_ids": torch.arange(37)[None]}
+    filled = [made(torch.cat((pads + pad, ids), 1), **counted).logits[0, 7:] for pad in (0, 1)]
+    torch.testing.assert_close(filled[0], filled[1])
     with pytest.raises(ValueError, match=r"attention_mask must have the shape \(1, 30\)"):
         made(ids, attention_mask=pads)
 
@@ -169,14 +173,17 @@ def test_long_rope_turns_each_example_by_its_own_length(lay: Any) -> None:
 
 @pytest.mark.parametrize("method", ["LoRA", "Full"])
 def test_gradient_checkpointing_has_the_same_gradients_for_every_weight(method: str) -> None:
-    found = []
+    found, calls = [], [0, 0]
     for again in (False, True):
         run = trainee(ROWS, "phi3small", method={"type": method})
+        for layer in run.model.get_base_model().model.layers if method == "LoRA" else run.model.model.layers:
+            layer.mlp.register_forward_pre_hook(lambda *_, again=again: calls.__setitem__(again, calls[again] + 1))
         if again:
             run.model.gradient_checkpointing_enable()
             run.model.enable_input_require_grads()
         accumulate(run, range(8), 0, [])
         found.append({name: p.grad for name, p in trained(run.model)})
+    assert calls[1] == 2 * calls[0], "the layers' forward is done again in the backward pass"
     assert all(grad is not None for grad in found[0].values())
     assert method == "LoRA" or all(grad.abs().max() > 0 for grad in found[0].values())
     torch.testing.assert_close(found[1], found[0])

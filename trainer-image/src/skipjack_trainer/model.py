@@ -93,6 +93,14 @@ def can_pack(config: Any) -> bool:
     return config.model_type in PACKS
 
 
+def turns_otherwise_beyond(config: Any) -> int | None:
+    """Length of examples beyond which transformers' LongRoPE turns a whole forward pass by other angles, the shorter examples in it
+    too: on either side of it examples are kept out of each other's micro-batches. Ours (phi3small) goes by each example's own length."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    limit: int | None = rope.get("original_max_position_embeddings") if rope.get("rope_type") == "longrope" else None
+    return limit
+
+
 def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
     from transformers import AutoModelForCausalLM

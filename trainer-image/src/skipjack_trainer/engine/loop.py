@@ -20,6 +20,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
+from ..model import turns_otherwise_beyond
 from ..tasks import TASKS
 from .batches import group, packed, padded
 from .checkpoint import Checkpoints, State, trained
@@ -64,7 +65,9 @@ class Trainee:
         """The indices in micro-batches; those of this rank are every world-th one."""
         budget = self.spec.compute.micro_batch_tokens
         assert budget is not None, "resolve_data settles it"
-        return group(examples, indices, budget, self.spec.dataset.packing)
+        limit = turns_otherwise_beyond(self.model.config) or math.inf
+        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
+        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
 
     def loss(self, examples: Sequence[Example]) -> tuple[torch.Tensor, float]:
         batch = packed(examples, self.device) if self.spec.dataset.packing else padded(examples, self.device)
