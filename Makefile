@@ -33,7 +33,7 @@ test-unit: venv  ## the pure core and the edges, without a cluster, in seconds
 	$(RUN) -m pytest -m "not cluster" tests/unit tests/property tests/cluster --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-trainer: venv  ## the trainer on tiny models, without a cluster, in minutes
-	$(RUN) -m pytest -m "not cluster" tests/trainer
+	$(RUN) -m pytest -m "not cluster" -n 2 --dist loadfile tests/trainer
 
 test-cluster: up  ## everything that needs a cluster
 	$(RUN) -m pytest -m cluster tests

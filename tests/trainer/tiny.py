@@ -36,6 +36,21 @@ PHI3SMALL: dict[str, Any] = {
     "max_position_embeddings": 256, "blocksparse_block_size": 4, "blocksparse_num_local_blocks": 2, "blocksparse_vert_stride": 4,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "embedding_dropout_prob": 0.0, "ffn_dropout_prob": 0.0, "mup_width_multiplier": 1.0,
 }  # fmt: skip
+LONG_ROPE: dict[str, Any] = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.2, 1.3, 1.5, 1.8, 2.0, 2.5],
+    "long_factor": [1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 16.0], "original_max_position_embeddings": 16,
+}  # fmt: skip
+PHI3: dict[str, dict[str, Any]] = {
+    "phi-3-mini-4k": {"sliding_window": 8},
+    "phi-3-mini-128k": {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 16},
+    "phi-3-medium-4k": {"sliding_window": 8, "num_key_value_heads": 1},
+    "phi-3-medium-128k": {
+        "rope_parameters": LONG_ROPE,
+        "original_max_position_embeddings": 16,
+        "num_key_value_heads": 1,
+    },
+}
+"""The family phi3 in the shapes of its published models."""
 
 
 def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
@@ -56,12 +71,12 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
 
 def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
     """`changes` are of its config."""
-    if family == "phi3small":
-        register()
-    sizes = PHI3SMALL if family == "phi3small" else SIZES
+    register()
+    kind = "phi3" if family in PHI3 else family
+    sizes = PHI3SMALL if family == "phi3small" else SIZES | PHI3.get(family, {})
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(family, **{"vocab_size": 400} | sizes | changes), attn_implementation="sdpa"
+        AutoConfig.for_model(kind, **{"vocab_size": 400} | sizes | changes), attn_implementation="sdpa"
     ).float()
 
 

@@ -13,7 +13,7 @@ from tests.trainer.trainees import examples, trainee
 
 from skipjack.api.v1alpha1.finetunejob import Scheduler
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Told, Trainee, factor, make_optimizer, train
+from skipjack_trainer.engine.loop import Told, Trainee, factor, train
 from skipjack_trainer.engine.order import step_examples
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.errors import ConfigurationInvalid, Diverged
@@ -25,9 +25,7 @@ ROWS = examples(24)
 def trained_by_us(run: Trainee, scratch: Path) -> list[dict[str, float]]:
     checkpoints = Checkpoints(Folder(scratch, "test"), "c", 1, 2, scratch / "scratch")
     told: list[Told] = []
-    return train(
-        run, make_optimizer(run.model, run.spec), checkpoints, State(0, [], Before()), Stop(), told.append
-    ).curve
+    return train(run, checkpoints, State(0, [], Before()), Stop(), told.append).curve
 
 
 @pytest.mark.parametrize("scheduler", list(Scheduler))

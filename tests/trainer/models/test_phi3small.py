@@ -13,7 +13,8 @@ from tests.trainer.models import by_hand
 from tests.trainer.trainees import examples, trainee
 
 from skipjack_trainer.engine.batches import packed, padded
-from skipjack_trainer.engine.loop import accumulate, trained
+from skipjack_trainer.engine.loop import accumulate
+from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.errors import ModelUnsupported
 from skipjack_trainer.model import load_model, read_config
 from skipjack_trainer.models.phi3small.layout import head_offsets
@@ -175,13 +176,11 @@ def test_long_rope_turns_each_example_by_its_own_length(lay: Any) -> None:
 def test_gradient_checkpointing_has_the_same_gradients_for_every_weight(method: str) -> None:
     found, calls = [], [0, 0]
     for again in (False, True):
-        run = trainee(ROWS, "phi3small", method={"type": method})
-        for layer in run.model.get_base_model().model.layers if method == "LoRA" else run.model.model.layers:
+        compute = {"precision": "FP32", "microBatchTokens": 96, "gradientCheckpointing": again}
+        run = trainee(ROWS, "phi3small", method={"type": method}, compute=compute)
+        for layer in run.model.get_decoder().layers:
             layer.mlp.register_forward_pre_hook(lambda *_, again=again: calls.__setitem__(again, calls[again] + 1))
-        if again:
-            run.model.gradient_checkpointing_enable()
-            run.model.enable_input_require_grads()
-        accumulate(run, range(8), 0, [])
+        accumulate(run, range(8), 0, 1.0)
         found.append({name: p.grad for name, p in trained(run.model)})
     assert calls[1] == 2 * calls[0], "the layers' forward is done again in the backward pass"
     assert all(grad is not None for grad in found[0].values())

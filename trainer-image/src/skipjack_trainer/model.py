@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
+from skipjack.api.v1alpha1.finetunejob import Precision, Strategy
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
@@ -19,6 +20,9 @@ from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
 BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".tiktoken", ".txt")
+
+DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
+"""Of the forward pass, where it is less than fp32."""
 
 PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
@@ -108,7 +112,7 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
 
     disable_progress_bar()
     frozen = spec.method.type is not MethodType.FULL
-    dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
+    dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     try:
         make_known(folder)
         model = AutoModelForCausalLM.from_pretrained(
@@ -116,7 +120,15 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
-    return model.to(device)
+    # Sharing weights out moves them one by one: all of them needn't fit on a device.
+    return model if spec.compute.strategy is Strategy.ZERO3 else model.to(device)
+
+
+def recomputing(model: Any) -> Any:
+    """The model with activations computed again in the backward pass instead of kept; its losses and gradients stay the same."""
+    # Reentrant checkpoints would lose the gradients behind a frozen embedding, and run no backward hooks where ZeRO needs them.
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
 
 
 def keeps_logits(model: Any) -> bool:
