@@ -119,7 +119,7 @@ def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
         )
     else:
-        tell(f"going on from the checkpoint of step {step}")
+        tell(f"going on from the checkpoint of step {state.step}")
     # The others wait here for rank 0's answers: a step would not wait for long.
     run.peers.barrier()
     return state
