@@ -48,10 +48,11 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     return made
 
 
-def model(family: str = "llama", seed: int = 0) -> Any:
+def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
+    """`changes` are to its config."""
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(family, vocab_size=400, **SIZES), attn_implementation="sdpa"
+        AutoConfig.for_model(family, vocab_size=400, **(SIZES | changes)), attn_implementation="sdpa"
     ).float()
 
 

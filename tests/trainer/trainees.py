@@ -18,6 +18,7 @@ from skipjack_trainer.engine.loop import Trainee
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategy import Single
 from skipjack_trainer.methods import METHODS
+from skipjack_trainer.model import attention_of
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -47,7 +48,9 @@ def settled(rows: Sequence[Example], packing: bool = True, **changes: Any) -> Re
 
 def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True, **changes: Any) -> Trainee:
     told = settled(rows, packing, **changes)
-    return Trainee(METHODS[told.method.type](tiny.model(family), told), told, rows, [], Single(), CPU)
+    model = tiny.model(family)
+    model.set_attn_implementation(attention_of(told))
+    return Trainee(METHODS[told.method.type](model, told), told, rows, [], Single(), CPU)
 
 
 def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:

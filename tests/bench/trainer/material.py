@@ -71,9 +71,7 @@ def furnish(folder: Path, shape: Shape, seed: int = 0) -> Facts:
     """Writes base/, train.jsonl and held.jsonl into `folder`. Weights are bf16, as publishers store them."""
     torch.manual_seed(seed)
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    config = AutoConfig.for_model(
-        shape.family, vocab_size=VOCABULARY, tie_word_embeddings=False, **shape.sizes, **ids
-    )
+    config = AutoConfig.for_model(shape.family, vocab_size=VOCABULARY, tie_word_embeddings=False, **shape.sizes, **ids)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)

@@ -47,7 +47,11 @@ def table(entries: list[Entry], facts: Facts) -> str:
         numbers = " | ".join(f"{number:.0f}" for number in (*rates, *whole, entry.peak_mib))
         name = f"{entry.name} (its best)" if entry.is_best else entry.name
         lines.append(f"| {name} | {len(entry.runs)} | {numbers} | {entry.heldout_loss:.3f} |")
-    lines += ["", f"Training loss by step, {facts.chats} chats of {facts.tokens} tokens, {facts.learnt_tokens} learnt:", ""]
+    lines += [
+        "",
+        f"Training loss by step, {facts.chats} chats of {facts.tokens} tokens, {facts.learnt_tokens} learnt:",
+        "",
+    ]
     steps = len(entries[0].runs[0].losses)
     lines += ["| trainer | " + " | ".join(str(step + 1) for step in range(steps)) + " |", "|" + " --- |" * (steps + 1)]
     for entry in entries:

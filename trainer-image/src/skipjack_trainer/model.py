@@ -14,6 +14,7 @@ from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
+from .fast import attention
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
@@ -21,6 +22,9 @@ BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
 
 PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
+
+PLAIN_HEADS = PACKS | {"gpt2"}
+"""Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
@@ -100,11 +104,34 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+            folder, dtype=dtype, attn_implementation=attention_of(spec), trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
     return model.to(device)
+
+
+def attention_of(spec: ResolvedSpec) -> str:
+    """The attention that a job's rows need."""
+    return attention.register() if spec.dataset.packing else "sdpa"
+
+
+def head_of(model: Any) -> tuple[torch.nn.Module, torch.nn.Linear] | None:
+    """(all before the output head, the head), where logits are nothing but their product and both can be had: not with an adapted or
+    a partitioned head, nor where prompts are learnt, nor in fp16, whose gradients need the loss's scale from the start."""
+    adapter = getattr(model, "active_peft_config", None)
+    if adapter is not None and adapter.is_prompt_learning:
+        return None
+    base = model.get_base_model() if adapter is not None else model
+    if getattr(getattr(base, "config", None), "model_type", None) not in PLAIN_HEADS:
+        return None
+    head = base.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.bias is not None or hasattr(head.weight, "ds_id"):
+        return None
+    kind = head.weight.device.type
+    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) is torch.float16:
+        return None
+    return getattr(base, base.base_model_prefix), head
 
 
 def keeps_logits(model: Any) -> bool:

@@ -161,16 +161,16 @@ def accumulate(
 ) -> tuple[float, float, int, float]:
     """Gradients of one step over all ranks, clipped: (loss sum, weight, tokens, norm before clipping)."""
     run.model.train()
-    loss_sum, tokens = 0.0, 0
+    losses, tokens = torch.zeros((), device=run.device), 0
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
     for members in run.groups(run.train, indices)[run.strategy.rank :: run.strategy.world]:
         torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
         part, _ = run.loss([run.train[index] for index in members])
         (part / weight).backward()
-        loss_sum += float(part.detach())
+        losses += part.detach()
         tokens += sum(len(run.train[index]) for index in members)
     run.strategy.sum_gradients(parameters)
-    loss_sum, all_tokens = run.strategy.total([loss_sum, float(tokens)])
+    loss_sum, all_tokens = run.strategy.total([float(losses), float(tokens)])
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, run.spec.hyperparameters.max_grad_norm))
     return loss_sum, weight, int(all_tokens), norm
 
