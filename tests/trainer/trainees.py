@@ -20,7 +20,7 @@ from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
 from skipjack_trainer.methods import METHODS
-from skipjack_trainer.model import recomputing
+from skipjack_trainer.model import attention_of, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -61,7 +61,9 @@ def laid_out(
     base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type](tiny.model(family).to(base), told)
+    model = tiny.model(family).to(base)
+    model.set_attn_implementation(attention_of(told))
+    model = METHODS[told.method.type](model, told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

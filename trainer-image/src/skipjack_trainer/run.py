@@ -84,6 +84,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(step_line(told))
             reporter.tell(step_sample(pod.attempt, told))
 
+        tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
         result = finish(trainee, tokenizer, ended, time.monotonic() - started, access.scratch / "export", tell)
