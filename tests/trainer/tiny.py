@@ -104,7 +104,8 @@ def resolved(**changes: Any) -> ResolvedSpec:
         "checkpoint": {"everySteps": 2},
         "compute": {"precision": "FP32", "microBatchTokens": 96},
     }
-    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(node_type(default=True)))
+    kind = node_type(default=True, precisions=["FP32", "BF16", "FP16"])
+    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(kind))
 
 
 def furnish(

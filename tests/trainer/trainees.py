@@ -52,13 +52,20 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
     return laid_out(settled(rows, packing, **changes), rows, Alone(), family)
 
 
-def laid_out(told: ResolvedSpec, rows: Sequence[Example], peers: Peers, family: str = "llama") -> Trainee:
+def laid_out(
+    told: ResolvedSpec,
+    rows: Sequence[Example],
+    peers: Peers,
+    family: str = "llama",
+    disk: Path = Path("/nowhere"),
+    base: torch.dtype = torch.float32,
+) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type](tiny.model(family), told)
+    model = METHODS[told.method.type](tiny.model(family).to(base), told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
-    made = STRATEGIES[told.compute.strategy](Objective(model, told, CPU), make_optimizer(model, told), told, peers)
-    return Trainee(told, rows, [], made)
+    lay_out = STRATEGIES[told.compute.strategy]
+    return Trainee(told, rows, [], lay_out(Objective(model, told, CPU), make_optimizer(model, told), told, peers, disk))
 
 
 def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.v1alpha1.finetunejob import (
     IfExists,
-    Offload,
+    OptimizerOffload,
     Overlong,
+    ParameterOffload,
     Precision,
     RowFormat,
     Scheduler,
@@ -126,8 +127,8 @@ class ResolvedCheckpoint(Frozen):
 class ResolvedOffload(Frozen):
     """Where each lies; None: with the model."""
 
-    optimizer: Offload | None
-    parameters: Offload | None
+    optimizer: OptimizerOffload | None
+    parameters: ParameterOffload | None
 
 
 class ResolvedCompute(Frozen):

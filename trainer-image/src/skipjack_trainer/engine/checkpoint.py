@@ -52,7 +52,7 @@ class State:
     curve: list[dict[str, float]]
     """One entry a step: step, loss, learningRate, gradNorm …"""
     before: Before
-    scale: LossScale = LossScale()
+    scale: LossScale = field(default_factory=LossScale)
 
     @classmethod
     def read(cls, file: Path) -> State:

@@ -62,7 +62,14 @@ class Strategy(StrEnum):
     ZERO3 = "ZeRO3"
 
 
-class Offload(StrEnum):
+class OptimizerOffload(StrEnum):
+    """The node's memory, or its disk."""
+
+    CPU = "CPU"
+    NVME = "NVMe"
+
+
+class ParameterOffload(StrEnum):
     CPU = "CPU"
 
 
@@ -175,11 +182,15 @@ class Checkpoint(APIModel):
 
 
 class Offloads(APIModel):
-    """What lies in a node's memory instead of its accelerators'."""
+    """What lies in a node's memory, or on its disk, instead of in its accelerators' memory."""
 
-    optimizer: Offload | None = Field(None, description="The optimiser's state and its step. Default: not offloaded.")
-    parameters: Offload | None = Field(
-        None, description="The weights while no layer needs them. Default: not offloaded."
+    optimizer: OptimizerOffload | None = Field(
+        None,
+        description="The optimiser's state and its step: in memory (CPU), or with its moments on the disk of the scratch volume (NVMe). "
+        "Default: not offloaded.",
+    )
+    parameters: ParameterOffload | None = Field(
+        None, description="The weights while no layer needs them, in memory (CPU). Default: not offloaded."
     )
 
 
@@ -218,7 +229,9 @@ class Compute(APIModel):
         description="What is shared out among the processes: nothing (DDP), the optimiser's state (ZeRO1), gradients too (ZeRO2), "
         "weights too (ZeRO3). Default: DDP.",
     )
-    offload: Offloads | None = Field(None, description="What lies in the node's memory instead. Default: nothing.")
+    offload: Offloads | None = Field(
+        None, description="What lies in the node's memory or on its disk. Default: nothing."
+    )
     gradient_checkpointing: bool | None = Field(
         None, description="true: activations are computed again in the backward pass, instead of kept. Default: false."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -15,11 +16,12 @@ from .base import Strategy
 from .replicated import Replicated
 from .zero import Zero
 
-STRATEGIES: dict[Kind, Callable[[Objective, torch.optim.Optimizer, ResolvedSpec, Peers], Strategy]] = {
+STRATEGIES: dict[Kind, Callable[[Objective, torch.optim.Optimizer, ResolvedSpec, Peers, Path], Strategy]] = {
     Kind.DDP: Replicated,
     Kind.ZERO1: Zero,
     Kind.ZERO2: Zero,
     Kind.ZERO3: Zero,
 }
+"""The last argument is a folder on the node's own disk."""
 
 __all__ = ["STRATEGIES", "Strategy"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -61,11 +61,15 @@ class Strategy(Protocol):
         ...
 
 
-def prepare(optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor]) -> None:
+def prepare(
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[torch.Tensor],
+    zeros_like: Callable[[torch.Tensor], torch.Tensor] = torch.zeros_like,
+) -> None:
     """Makes the state that AdamW would make in its first step: what is there always can be stored and brought back alike."""
     for parameter in parameters:
         step = torch.zeros((), dtype=torch.float32, device=parameter.device)
-        optimizer.state[parameter] = {"step": step} | {moment: torch.zeros_like(parameter) for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": step} | {moment: zeros_like(parameter) for moment in MOMENTS}
 
 
 def set_step(optimizer: torch.optim.Optimizer, step: int) -> None:

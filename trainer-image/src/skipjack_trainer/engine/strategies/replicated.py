@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,11 +22,11 @@ class Replicated:
     ranks_go_together = False
 
     def __init__(
-        self, objective: Objective, optimizer: torch.optim.Optimizer, spec: ResolvedSpec, peers: Peers
+        self, objective: Objective, optimizer: torch.optim.Optimizer, spec: ResolvedSpec, peers: Peers, scratch: Path
     ) -> None:
         self.objective, self.optimizer, self.peers = objective, optimizer, peers
         self.parameters = dict(trained(objective.model))
-        prepare(optimizer, list(self.parameters.values()))
+        prepare(optimizer, self.parameters.values())
 
     def __call__(self, batch: MicroBatch) -> tuple[torch.Tensor, float]:
         loss: tuple[torch.Tensor, float] = self.objective(batch)

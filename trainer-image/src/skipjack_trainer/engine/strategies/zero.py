@@ -1,5 +1,5 @@
 """DeepSpeed's ZeRO (Rajbhandari et al. 2020, arXiv:1910.02054): optimiser state (1), gradients too (2), weights too (3) are
-shared out among the ranks; what is offloaded lies in the host's memory.
+shared out among the ranks; what is offloaded lies in the host's memory, or on its disk.
 
 Of DeepSpeed only the sharding is used. Micro-batches, arithmetic, loss scale and the division by a step's weight are the
 loop's, and the optimiser is torch's own, whose fused AdamW is vectorised on any CPU: so nothing is compiled at run time.
@@ -8,12 +8,15 @@ loop's, and the optimiser is torch's own, whose fused AdamW is vectorised on any
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import torch
 
+from skipjack.api.v1alpha1.finetunejob import OptimizerOffload
 from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
 from skipjack.resolve import ResolvedSpec
 
@@ -25,13 +28,15 @@ from .base import MOMENTS, Tensors, prepare, set_rate, set_step
 STAGES = {Kind.ZERO1: 1, Kind.ZERO2: 2, Kind.ZERO3: 3}
 BUCKET_ELEMENTS = 50_000_000
 """Gradients and weights that are reduced or gathered at a time: 200 MB in fp32."""
+PERSISTENT_ELEMENTS = 100_000
+"""Smaller weights stay whole on every rank under ZeRO-3: gathering them takes longer than they are worth. DeepSpeed's own."""
 
 
 class Zero:
     ranks_go_together = True
 
     def __init__(
-        self, objective: Objective, optimizer: torch.optim.Optimizer, spec: ResolvedSpec, peers: Peers
+        self, objective: Objective, optimizer: torch.optim.Optimizer, spec: ResolvedSpec, peers: Peers, scratch: Path
     ) -> None:
         deepspeed = imported(objective.device)
         self.objective, self.optimizer, self.peers = objective, optimizer, peers
@@ -49,10 +54,12 @@ class Zero:
                 model=objective, optimizer=optimizer, config=config, dist_init_required=False
             )
         sharded = self.engine.optimizer
+        on_disk = spec.compute.offload.optimizer is OptimizerOffload.NVME
+        zeros_like = mapped_in(scratch) if on_disk else torch.zeros_like
         if STAGES[spec.compute.strategy] == 3:
-            prepare(optimizer, sharded.fp32_partitioned_groups_flat)
+            prepare(optimizer, sharded.fp32_partitioned_groups_flat, zeros_like)
         else:
-            prepare(optimizer, sharded.single_partition_of_fp32_groups)
+            prepare(optimizer, sharded.single_partition_of_fp32_groups, zeros_like)
             # Lets the functions that read and set a parameter's state find it before the first step.
             sharded._lazy_init_hp_params_optimizer_state()
 
@@ -123,6 +130,7 @@ def settings(spec: ResolvedSpec, trainable: int, on_gpu: bool) -> dict[str, Any]
         "reduce_bucket_size": bucket,
         "allgather_bucket_size": bucket,
         "stage3_prefetch_bucket_size": bucket,
+        "stage3_param_persistence_threshold": PERSISTENT_ELEMENTS,
         "overlap_comm": on_gpu,
     }
     if compute.offload.optimizer:
@@ -139,13 +147,29 @@ def settings(spec: ResolvedSpec, trainable: int, on_gpu: bool) -> dict[str, Any]
     }
 
 
+def mapped_in(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Makes zeros that lie in files of `folder`, mapped into memory: the kernel brings their pages and takes them away.
+
+    DeepSpeed's own way to a disk needs an operator to be compiled. The files have no names, so they end with the process.
+    """
+
+    def zeros_like(tensor: torch.Tensor) -> torch.Tensor:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder) as file:
+            # Allocated now: a page that finds the disk full would kill the process without a word.
+            os.posix_fallocate(file.fileno(), 0, tensor.nbytes)
+            return torch.from_file(file.name, shared=True, size=tensor.numel(), dtype=tensor.dtype)
+
+    return zeros_like
+
+
 def imported(device: torch.device) -> Any:
-    """DeepSpeed, told what it would find out by building: which accelerator there is, and that there is no compiler."""
+    """DeepSpeed, told what it would find out with a compiler: which accelerator there is, and that no operator can be built."""
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.setdefault("LOCAL_RANK", "0")
     import deepspeed
 
-    # It would compile collectives over shared memory, where it finds a compiler and fails where it finds none.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # Where it thinks it can, it compiles collectives over shared memory. Gloo has its own.
+    deepspeed.ops.__compatible_ops__ = {}
     return deepspeed
