@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import MethodType, Precision, Strategy
+from skipjack.api.v1alpha1.compute import Precision, Strategy
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
 
 from .answers import answers
