@@ -15,15 +15,16 @@ from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
+from .models import make_known, own_tokenizer
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
-BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
+BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".tiktoken", ".txt")
 
 DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 """Of the forward pass, where it is less than fp32."""
 
-PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
+PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
 
 
@@ -67,7 +68,8 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        make_known(folder)
+        tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -81,6 +83,7 @@ def read_config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
+        make_known(folder)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its architecture is not one that transformers knows: {error}") from error
@@ -94,6 +97,14 @@ def can_pack(config: Any) -> bool:
     return config.model_type in PACKS
 
 
+def turns_otherwise_beyond(config: Any) -> int | None:
+    """Length of examples beyond which transformers' LongRoPE turns a whole forward pass by other angles, the shorter examples in it
+    too: on either side of it examples are kept out of each other's micro-batches. Ours (phi3small) goes by each example's own length."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    limit: int | None = rope.get("original_max_position_embeddings") if rope.get("rope_type") == "longrope" else None
+    return limit
+
+
 def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
     from transformers import AutoModelForCausalLM
@@ -103,6 +114,7 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     try:
+        make_known(folder)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
         )

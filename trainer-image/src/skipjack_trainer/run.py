@@ -4,11 +4,9 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
-import fcntl
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
+from .in_turn import in_turn
 from .methods import METHODS
 from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
@@ -61,7 +60,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config, tokenizer = read_config(folder), load_tokenizer(folder)
-        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config))
+        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config), access.scratch)
         spec = prepared.spec
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
@@ -168,12 +167,3 @@ def peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextmanager
-def in_turn(scratch: Path) -> Iterator[None]:
-    """One process of a pod at a time: they fetch into the same folder, where two would write into each other's files."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / "fetching.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -19,6 +19,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
+from ..model import turns_otherwise_beyond
 from .batches import group, packed, padded
 from .checkpoint import Checkpoints, State
 from .objective import trained
@@ -66,7 +67,9 @@ class Trainee:
         """The indices in micro-batches."""
         budget = self.spec.compute.micro_batch_tokens
         assert budget is not None, "resolve_data settles it"
-        return group(examples, indices, budget, self.spec.dataset.packing)
+        limit = turns_otherwise_beyond(self.model.config) or math.inf
+        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
+        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
 
     def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
         """This rank's micro-batches, every world-th one, and whether each counts.
