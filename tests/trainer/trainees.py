@@ -61,7 +61,7 @@ def laid_out(
     base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type](tiny.model(family).to(base), told)
+    model = METHODS[told.method.type].attach(tiny.model(family).to(base), told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

@@ -1,13 +1,11 @@
-"""The hardware, and how a method's model is laid out on it."""
+"""The hardware, and how a model is laid out on it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..api.v1alpha1.compute import Compute, Precision, Strategy
-from ..api.v1alpha1.method import MethodType
 from ..api.v1alpha1.nodetype import NodeTypeSpec
-from ..methods import MethodDefaults
 from .catalogue import Catalogue, SpecRefused
 from .choices import OWN, Choices
 
@@ -49,22 +47,6 @@ def resolve_compute(own: Compute, catalogue: Catalogue, choices: Choices) -> dic
             "compute.micro_batch_tokens", own.micro_batch_tokens, None, "told by the data"
         ),
     }
-
-
-def refuse_what_the_method_cannot(compute: dict[str, Any], kind: MethodType, method: MethodDefaults) -> None:
-    """Raises SpecRefused for a layout that the method can't be trained in."""
-    strategy = compute["strategy"]
-    if why := method.refuses_strategies.get(strategy):
-        able = ", ".join(one for one in Strategy if one not in method.refuses_strategies)
-        raise SpecRefused(
-            "StrategyUnsupported",
-            f"spec.compute.strategy: {kind.value} can't be trained under {strategy.value}, {why}: choose one of {able}, or another method.type.",
-        )
-    if compute["gradient_checkpointing"] and not method.checkpoints_gradients:
-        raise SpecRefused(
-            "GradientCheckpointingUnsupported",
-            f"spec.compute.gradientCheckpointing: {kind.value} can't compute activations again: leave it out, or choose another method.type.",
-        )
 
 
 def _precision(own: Precision | None, kind: NodeTypeSpec, name: str, choices: Choices) -> Precision:

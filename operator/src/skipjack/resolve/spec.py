@@ -9,7 +9,7 @@ from ..api.v1alpha1.finetunejob import FineTuneJobSpec, Hyperparameters, IfExist
 from ..methods import MethodDefaults
 from .catalogue import Catalogue
 from .choices import DEFAULT, OWN, Choices
-from .compute import refuse_what_the_method_cannot, resolve_compute
+from .compute import resolve_compute
 from .method import default_of, resolve_method
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
 
@@ -18,8 +18,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
     choices = Choices()
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
-    method, about = resolve_method(spec.method, compute["accelerators_per_node"], choices)
-    refuse_what_the_method_cannot(compute, method["type"], about)
+    method, about = resolve_method(spec.method, compute, choices)
     return ResolvedSpec.model_validate(
         {
             "job_name": name,

@@ -22,7 +22,8 @@ def loss(model: Any, batch: MicroBatch) -> tuple[torch.Tensor, float]:
         if batch.position_ids is not None
         else {"attention_mask": batch.attention_mask}
     )
-    before = columns - 1
+    # Counted from the end: virtual tokens before the text have logits too.
+    before = columns - 1 - batch.input_ids.shape[1]
     if keeps_logits(model):
         logits = model(batch.input_ids, **places, use_cache=False, logits_to_keep=before).logits
     else:
