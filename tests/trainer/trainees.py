@@ -63,7 +63,7 @@ def laid_out(
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
     model = tiny.model(family).to(base)
     model.set_attn_implementation(attention_of(told))
-    model = METHODS[told.method.type](model, told)
+    model = METHODS[told.method.type].attach(model, told)
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]
