@@ -17,6 +17,7 @@ from skipjack_trainer.data.example import Example
 from skipjack_trainer.engine.loop import Trainee
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategy import Single
+from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.model import attention_of
 from skipjack_trainer.pod import Pod
@@ -50,7 +51,7 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
     told = settled(rows, packing, **changes)
     model = tiny.model(family)
     model.set_attn_implementation(attention_of(told))
-    return Trainee(METHODS[told.method.type](model, told), told, rows, [], Single(), CPU)
+    return Trainee(quicken(METHODS[told.method.type](model, told)), told, rows, [], Single(), CPU)
 
 
 def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.builders import catalogue, gpu, node_type, spec
-
 from skipjack.protocol import SPEC_PATH
 from skipjack.resolve import resolve_spec
+from tests.builders import catalogue, gpu, node_type, spec
 
 from .rivals import ALPHA, LEARNING_RATE, RANK
 

@@ -27,6 +27,7 @@ from .engine.strategy import join
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
+from .fast import quicken
 from .methods import METHODS
 from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config
 from .pod import Pod
@@ -66,7 +67,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
-        model = METHODS[spec.method.type](load_model(folder, spec, device), spec)
+        model = quicken(METHODS[spec.method.type](load_model(folder, spec, device), spec))
         trainee = Trainee(model, spec, prepared.train, prepared.validation, strategy, device)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell

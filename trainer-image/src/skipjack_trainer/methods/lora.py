@@ -10,7 +10,6 @@ import torch
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import ConfigurationInvalid
-from ..fast.lora import quicken
 
 
 def attach(model: Any, spec: ResolvedSpec) -> Any:
@@ -38,7 +37,6 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
         ) from error
     name, _, revision = spec.model.uri.removeprefix("hf://").partition("@")
     adapted.peft_config["default"].base_model_name_or_path = name
-    quicken(adapted)
     adapted.peft_config["default"].revision = revision or None
     # Left to itself PEFT asks the hub whether the vocabulary has grown. It never grows here, and the hub may be out of reach.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
