@@ -19,6 +19,7 @@ from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.model import attention_of, recomputing
 from skipjack_trainer.pod import Pod
@@ -63,7 +64,7 @@ def laid_out(
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
     model = tiny.model(family).to(base)
     model.set_attn_implementation(attention_of(told))
-    model = METHODS[told.method.type].attach(model, told)
+    model = quicken(METHODS[told.method.type].attach(model, told))
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -12,8 +13,7 @@ from tests.trainer.trainees import CPU, examples, trainee
 
 from skipjack_trainer.engine.batches import packed
 from skipjack_trainer.engine.loop import trained
-from skipjack_trainer.fast import attention, loss
-from skipjack_trainer.fast.lora import quicken
+from skipjack_trainer.fast import attention, lora, loss, norm
 from skipjack_trainer.model import PLAIN_HEADS, head_of
 from skipjack_trainer.tasks import causal
 
@@ -77,7 +77,7 @@ def test_an_answer_is_the_same_with_attention_for_packed_rows() -> None:
 def test_the_loss_from_hidden_states_is_that_of_full_logits(
     family: str, tied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss, "CHUNK", 7)
+    monkeypatch.setitem(loss.CHUNK, "cpu", 7)
     model = tiny.model(family, tie_word_embeddings=tied)
     assert head_of(model) is not None
     batch = packed(ROWS[:1], CPU)
@@ -110,7 +110,7 @@ def test_lora_in_one_function_has_the_output_and_gradients_of_pefts(precise: boo
     batch, told = packed(ROWS, CPU), []
     for quick in (False, True):
         if quick:
-            assert quicken(model) == 14
+            assert lora.quicken(model) == 14
         with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
             total, _ = causal.loss(model, batch)
         total.backward()
@@ -123,9 +123,43 @@ def test_lora_in_one_function_has_the_output_and_gradients_of_pefts(precise: boo
         assert difference < (1e-4 if precise else 0.05), name
 
 
+def test_lora_on_four_bits_has_the_output_and_gradients_of_pefts() -> None:
+    from bitsandbytes.nn import Linear4bit
+
+    torch.manual_seed(0)
+    base, x = torch.nn.Sequential(Linear4bit(64, 64, bias=False, quant_type="nf4")).to("cpu"), torch.randn(3, 9, 64)
+    base[0].support_avx512bf16_for_cpu = False
+    model, told = adapted(base, target_modules=["0"], task_type=None).train(), []
+    for quick in (False, True):
+        if quick:
+            assert lora.quicken(model) == 1
+        rows = x.clone().requires_grad_()
+        output = model(rows)
+        output.square().sum().backward()
+        told.append([output.detach(), rows.grad, *gradients(model).values()])
+    assert all(torch.allclose(ours, stock, rtol=1e-4, atol=1e-4) for stock, ours in zip(*told, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_norms_have_the_output_and_gradients_of_the_stock_ones(dtype: torch.dtype) -> None:
+    for name in sorted(norm.STOCK):
+        family = name.removesuffix("RMSNorm").lower()
+        module = getattr(import_module(f"transformers.models.{family}.modeling_{family}"), name)(32)
+        torch.nn.init.normal_(module.weight.requires_grad_(False))
+        rows, told = torch.randn(2, 7, 32).to(dtype).requires_grad_(), []
+        for quick in (False, True):
+            if quick:
+                assert norm.quicken(module) == 1
+            output = module.to(dtype)(rows)
+            told += [output, *torch.autograd.grad(output.float().pow(3).sum(), rows)]
+        assert torch.equal(told[0], told[2]) or dtype is torch.float32
+        assert torch.allclose(told[0], told[2], rtol=1e-5)
+        assert (told[1] - told[3]).norm() <= (1e-6 if dtype is torch.float32 else 0.02) * told[1].norm()
+
+
 @pytest.mark.parametrize("settings", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}], ids=str)
 def test_lora_that_does_more_stays_pefts(settings: dict[str, Any]) -> None:
-    assert quicken(adapted(tiny.model("qwen2"), **settings)) == 0
+    assert lora.quicken(adapted(tiny.model("qwen2"), **settings)) == 0
 
 
 @torch.no_grad()
@@ -134,7 +168,7 @@ def test_quickened_layers_can_be_switched_off_and_merged() -> None:
     ids = torch.arange(5, 25)[None]
     with model.disable_adapter():
         base = model(ids).logits
-    quicken(model)
+    lora.quicken(model)
     quick = model(ids).logits
     with model.disable_adapter():
         assert torch.equal(model(ids).logits, base)
@@ -148,7 +182,7 @@ def test_a_lora_job_trains_in_fast_layers() -> None:
     assert head_of(run.model) is not None
     total, _ = run.loss(ROWS)
     names = {type(node).__name__ for node in nodes(total.grad_fn)}
-    assert {"_LinearCrossEntropyBackward", "_LoRALinearBackward"} <= names
+    assert {"_LinearCrossEntropyBackward", "_LoRALinearBackward", "_RMSNormBackward"} <= names
     assert len(trained(run.model)) == 28
 
 

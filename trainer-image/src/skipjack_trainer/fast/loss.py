@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-CHUNK = 512
-"""Rows of logits at a time: 4·CHUNK·vocabulary bytes of fp32, twice as much with what is computed from them."""
+CHUNK = {"cpu": 256, "cuda": 2048}
+"""Rows of logits at a time: 6·CHUNK·vocabulary bytes with their gradient in bf16. On a CPU 64 to 1,024 rows took 158, 127, 121, 121 and
+118 ms of processor time for 640 rows and a vocabulary of 32,000."""
 
 
 def linear_cross_entropy(
@@ -36,8 +37,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         with torch.autocast(kind, enabled=False):
             matrix = head.to(dtype)
-            for start in range(0, len(labels), CHUNK):
-                part = slice(start, start + CHUNK)
+            for start in range(0, len(labels), CHUNK[kind]):
+                part = slice(start, start + CHUNK[kind])
                 rows, targets, counts = hidden[part].to(dtype), labels[part, None], weights[part, None]
                 logits = (rows @ matrix.T).float()
                 highest = logits.amax(1, keepdim=True)
