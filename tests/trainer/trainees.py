@@ -19,8 +19,9 @@ from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
-from skipjack_trainer.model import recomputing
+from skipjack_trainer.model import attention_of, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -53,17 +54,24 @@ def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True
 
 
 def laid_out(
-    told: ResolvedSpec, rows: Sequence[Example], peers: Peers, family: str = "llama", disk: Path = Path("/nowhere")
+    told: ResolvedSpec,
+    rows: Sequence[Example],
+    peers: Peers,
+    family: str = "llama",
+    disk: Path = Path("/nowhere"),
+    base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    return attached(tiny.model(family), told, rows, peers, disk)
+    model = tiny.model(family).to(base)
+    model.set_attn_implementation(attention_of(told))
+    return attached(model, told, rows, peers, disk)
 
 
 def attached(
     model: Any, told: ResolvedSpec, rows: Sequence[Example], peers: Peers, disk: Path = Path("/nowhere")
 ) -> Trainee:
     """The same of a model of one's own."""
-    model = METHODS[told.method.type].attach(model, told)
+    model = quicken(METHODS[told.method.type].attach(model, told))
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

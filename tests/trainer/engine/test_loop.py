@@ -111,6 +111,10 @@ def test_all_linear_layers_but_the_head_are_adapted(family: str) -> None:
     adapted = {
         name.split(".lora_")[0].rpartition(".")[2] for name, p in run.model.named_parameters() if p.requires_grad
     }
-    expected = {"phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}, "gpt2": {"c_attn", "c_proj", "c_fc"}}
+    expected = {
+        "phi3": {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"},
+        "phi3small": {"query_key_value", "dense", "up_proj", "down_proj"},
+        "gpt2": {"c_attn", "c_proj", "c_fc"},
+    }
     usual = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     assert adapted == expected.get(family, usual)

@@ -4,17 +4,15 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
-import fcntl
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
 
 from .answers import answers
@@ -30,6 +28,8 @@ from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
+from .fast import quicken
+from .in_turn import in_turn
 from .methods import METHODS, refuse_unfit
 from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
@@ -63,7 +63,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         config = read_config(folder)
         refuse_unfit(spec, config)
         tokenizer = load_tokenizer(folder)
-        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config))
+        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config), access.scratch)
         spec = prepared.spec
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
@@ -71,7 +71,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
-        model = METHODS[spec.method.type].attach(load_model(folder, spec, device), spec)
+        model = quicken(METHODS[spec.method.type].attach(load_model(folder, spec, device), spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -87,6 +87,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(step_line(told))
             reporter.tell(step_sample(pod.attempt, told))
 
+        tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
         result = finish(trainee, tokenizer, ended, time.monotonic() - started, access.scratch / "export", tell)
@@ -171,12 +172,3 @@ def peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextmanager
-def in_turn(scratch: Path) -> Iterator[None]:
-    """One process of a pod at a time: they fetch into the same folder, where two would write into each other's files."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / "fetching.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from ..api.v1alpha1.finetunejob import Strategy
+from ..api.v1alpha1.compute import Strategy
 from ..api.v1alpha1.method import Method, MethodType, QuantizationType, block_of
 from ..methods import METHODS, Base, MethodDefaults
 from .catalogue import SpecRefused

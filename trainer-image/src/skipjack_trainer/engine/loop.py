@@ -20,6 +20,7 @@ from skipjack.resolve import ResolvedSpec
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
 from ..methods import METHODS
+from ..model import turns_otherwise_beyond
 from .batches import group, packed, padded
 from .checkpoint import Checkpoints, State
 from .objective import trained
@@ -67,7 +68,9 @@ class Trainee:
         """The indices in micro-batches."""
         budget = self.spec.compute.micro_batch_tokens
         assert budget is not None, "resolve_data settles it"
-        return group(examples, indices, budget, self.spec.dataset.packing)
+        limit = turns_otherwise_beyond(self.model.config) or math.inf
+        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
+        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
 
     def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
         """This rank's micro-batches, every world-th one, and whether each counts.
@@ -181,7 +184,7 @@ def train(
 def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
     """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
     run.model.train()
-    loss_sum, tokens = 0.0, 0
+    losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
     for members, counts in run.share(run.train, indices):
         torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
@@ -190,9 +193,9 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
         if counts:
-            loss_sum += float(part.detach())
+            losses += part.detach()
             tokens += sum(len(run.train[index]) for index in members)
-    loss_sum, all_tokens = run.peers.total([loss_sum, float(tokens)])
+    loss_sum, all_tokens = run.peers.total([float(losses), float(tokens)])
     return loss_sum, weight, int(all_tokens)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import OptimizerOffload
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import OptimizerOffload
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.resolve import ResolvedSpec
 
 from ...tasks.base import MicroBatch
@@ -164,12 +164,12 @@ def mapped_in(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def imported(device: torch.device) -> Any:
-    """DeepSpeed, told what it would find out by building: which accelerator there is, and that there is no compiler."""
+    """DeepSpeed, told what it would find out with a compiler: which accelerator there is, and that no operator can be built."""
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.setdefault("LOCAL_RANK", "0")
     import deepspeed
 
-    # It would compile collectives over shared memory, where it finds a compiler and fails where it finds none.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # Where it thinks it can, it compiles collectives over shared memory. Gloo has its own.
+    deepspeed.ops.__compatible_ops__ = {}
     return deepspeed
