@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.trainer import tiny
-from tests.trainer.methods.cells import ROWS, by_the_engine
+from tests.trainer.methods.cells import ROWS, by_the_engine, logits_of
 from tests.trainer.trainees import CPU, run_here, settled, trainee
 
 from skipjack.api.v1alpha1.method import MethodType
@@ -16,7 +16,9 @@ from skipjack.methods import METHODS as DATA
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.engine.loop import make_optimizer
 from skipjack_trainer.errors import ConfigurationInvalid
+from skipjack_trainer.export.merge import merge
 from skipjack_trainer.methods import METHODS
+from skipjack_trainer.methods.boft import BlockDiagonal
 from skipjack_trainer.model import load_model
 
 
@@ -52,6 +54,27 @@ def test_lora_plus_learns_b_at_the_ratio_and_a_at_the_rate() -> None:
     assert rates == {1.0: 14, 8.0: 14}
     run.strategy.step(0.5, 1.0, 1.0)
     assert {group["lr"] for group in run.strategy.optimizer.param_groups} == {0.5, 4.0}  # type: ignore[attr-defined]
+
+
+def test_every_factor_of_boft_is_learnt_and_merges(tmp_path: Path) -> None:
+    tiny.model("llama").save_pretrained(tmp_path / "base")
+    spec = told("BOFT", orthogonal={"butterflyFactors": 2})
+    model, losses = by_the_engine(load_model(tmp_path / "base", spec, CPU), spec, tmp_path)
+    assert losses[-1] < losses[0]
+    learnt = [p for name, p in model.named_parameters() if "boft_R" in name]
+    assert all(p.shape[0] == 2 and p[0].any() and p[1].any() for p in learnt)
+    model.save_pretrained(tmp_path / "stored")
+    merged = merge(load_model(tmp_path / "base", spec, CPU), tmp_path / "stored")
+    torch.testing.assert_close(logits_of(merged), logits_of(model), rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_spread_out_are_those_of_torch_and_so_are_their_gradients() -> None:
+    blocks = torch.randn(2, 3, 4, 4, requires_grad=True)
+    expected = torch.stack([torch.block_diag(*factor) for factor in blocks])
+    gradient = torch.randn_like(expected)
+    (wanted,) = torch.autograd.grad(expected, blocks, gradient)
+    assert torch.equal(BlockDiagonal.forward(blocks.detach())[0], expected)
+    assert torch.equal(BlockDiagonal.backward(gradient, blocks)[0], wanted)
 
 
 def test_adalora_ends_with_the_rank_that_was_asked_for_on_average(tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ def resumed(base: Path, kind: MethodType, folder: Path) -> tuple[Trainee, State]
 
 def weights(run: Trainee) -> dict[str, bytes]:
     """As bytes: those of a quantised layer may look like numbers that equal nothing."""
-    return {name: p.detach().contiguous().view(torch.uint8).numpy().tobytes() for name, p in run.model.named_parameters()}
+    return {
+        name: p.detach().contiguous().view(torch.uint8).numpy().tobytes() for name, p in run.model.named_parameters()
+    }
 
 
 def learnt(state: State) -> list[tuple[float, float, float]]:
