@@ -21,8 +21,9 @@ from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
-from skipjack_trainer.model import load_model, recomputing
+from skipjack_trainer.model import attention_of, load_model, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -63,7 +64,9 @@ def laid_out(
     base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = METHODS[told.method.type].attach(base_of(told, family, base), told)
+    model = base_of(told, family, base)
+    model.set_attn_implementation(attention_of(told))
+    model = quicken(METHODS[told.method.type].attach(model, told))
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

@@ -15,6 +15,7 @@ from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
+from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
 from .storage import Access, bring, open_store
@@ -27,6 +28,9 @@ DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precisio
 
 PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
+
+PLAIN_HEADS = (PACKS | {"gpt2"}) - {"phi3small"}
+"""Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
@@ -115,7 +119,7 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     quantization = spec.method.quantization
-    how: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa", "trust_remote_code": False}
+    how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention_of(spec), "trust_remote_code": False}
     if quantization:
         how |= {"quantization_config": configuration(quantization, dtype), "device_map": {"": device}}
     try:
@@ -134,6 +138,29 @@ def recomputing(model: Any) -> Any:
     # Reentrant checkpoints would lose the gradients behind a frozen embedding, and run no backward hooks where ZeRO needs them.
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
+
+
+def attention_of(spec: ResolvedSpec) -> str:
+    """The attention that a job's rows need."""
+    return attention.register() if spec.dataset.packing else "sdpa"
+
+
+def head_of(model: Any) -> tuple[torch.nn.Module, torch.nn.Linear] | None:
+    """(all before the output head, the head), where logits are nothing but their product and both can be had: not with an adapted or
+    a partitioned head, nor where prompts are learnt, nor in fp16, whose gradients need the loss's scale from the start."""
+    adapter = getattr(model, "active_peft_config", None)
+    if adapter is not None and adapter.is_prompt_learning:
+        return None
+    base = model.get_base_model() if adapter is not None else model
+    if getattr(getattr(base, "config", None), "model_type", None) not in PLAIN_HEADS:
+        return None
+    head = base.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.bias is not None or hasattr(head.weight, "ds_id"):
+        return None
+    kind = head.weight.device.type
+    if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) is torch.float16:
+        return None
+    return getattr(base, base.base_model_prefix), head
 
 
 def keeps_logits(model: Any) -> bool:

@@ -28,6 +28,7 @@ from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
+from .fast import quicken
 from .in_turn import in_turn
 from .methods import METHODS, refuse_unfit
 from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
@@ -70,7 +71,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
-        model = METHODS[spec.method.type].attach(load_model(folder, spec, device), spec)
+        model = quicken(METHODS[spec.method.type].attach(load_model(folder, spec, device), spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -86,6 +87,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(step_line(told))
             reporter.tell(step_sample(pod.attempt, told))
 
+        tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
         result = finish(trainee, tokenizer, ended, time.monotonic() - started, access.scratch / "export", tell)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..data.example import Example
 from ..data.packing import pack, pad
+from ..fast.attention import Segments
 from ..tasks.base import MicroBatch
 
 
@@ -20,15 +22,12 @@ def group(examples: Sequence[Example], indices: Sequence[int], budget_tokens: in
 
 
 def packed(examples: Sequence[Example], device: torch.device) -> MicroBatch:
-    """[1, T]: one after the other, kept apart by their positions alone."""
-    ids = np.concatenate([example.input_ids for example in examples]).astype(np.int64)
-    weights = np.concatenate([example.weights for example in examples])
-    positions = np.concatenate([np.arange(len(example)) for example in examples])
-    return MicroBatch(
-        torch.from_numpy(ids)[None].to(device),
-        torch.from_numpy(weights)[None].to(device),
-        position_ids=torch.from_numpy(positions)[None].to(device),
-    )
+    """[1, T]: one after the other, kept apart by their segments."""
+    ids = np.concatenate([example.input_ids for example in examples])[None]
+    weights = np.concatenate([example.weights for example in examples])[None]
+    positions = np.concatenate([np.arange(len(example)) for example in examples])[None]
+    lengths = tuple(len(example) for example in examples)
+    return _batch(ids, weights, device, position_ids=on(device, positions), segments=Segments.of(lengths, device))
 
 
 def padded(examples: Sequence[Example], device: torch.device) -> MicroBatch:
@@ -39,8 +38,13 @@ def padded(examples: Sequence[Example], device: torch.device) -> MicroBatch:
         ids[row, : len(example)] = example.input_ids
         weights[row, : len(example)] = example.weights
         mask[row, : len(example)] = 1
-    return MicroBatch(
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(weights).to(device),
-        attention_mask=torch.from_numpy(mask).to(device),
-    )
+    return _batch(ids, weights, device, attention_mask=on(device, mask))
+
+
+def _batch(ids: np.ndarray, weights: np.ndarray, device: torch.device, **places: Any) -> MicroBatch:
+    learnt = on(device, np.flatnonzero(weights))
+    return MicroBatch(on(device, ids.astype(np.int64)), on(device, weights), learnt, float(weights.sum()), **places)
+
+
+def on(device: torch.device, values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values).to(device)

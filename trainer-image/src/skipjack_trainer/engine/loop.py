@@ -184,7 +184,7 @@ def train(
 def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
     """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
     run.model.train()
-    loss_sum, tokens = 0.0, 0
+    losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
     for members, counts in run.share(run.train, indices):
         torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
@@ -193,9 +193,9 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
         if counts:
-            loss_sum += float(part.detach())
+            losses += part.detach()
             tokens += sum(len(run.train[index]) for index in members)
-    loss_sum, all_tokens = run.peers.total([loss_sum, float(tokens)])
+    loss_sum, all_tokens = run.peers.total([float(losses), float(tokens)])
     return loss_sum, weight, int(all_tokens)
 
 
