@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from tests.trainer import tiny
 from tests.trainer.methods.cells import ROWS, by_the_engine, logits_of
 from tests.trainer.trainees import CPU, run_here, settled, trainee
+from torch.nn.functional import cross_entropy
 
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.methods import METHODS as DATA
@@ -46,6 +48,15 @@ def test_in_bf16_what_is_trained_is_fp32_and_learns_as_in_fp32(kind: MethodType,
         model, curves[precision] = by_the_engine(load_model(tmp_path / "base", spec, CPU), spec, tmp_path)
         assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     assert curves["BF16"] == pytest.approx(curves["FP32"], rel=0.01)
+
+
+def test_a_new_head_is_trained_whole_and_in_fp32_on_a_base_in_bf16() -> None:
+    base = tiny.model("bert", head=transformers.AutoModelForSequenceClassification).bfloat16()
+    model = METHODS[MethodType.LORA].attach(base, told("LoRA"))
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert {p.dtype for p in trained.values()} == {torch.float32}
+    assert [name for name in trained if "classifier.modules_to_save.default.weight" in name]
+    assert not [name for name in trained if "classifier" in name and "lora_" in name]
 
 
 def test_lora_plus_learns_b_at_the_ratio_and_a_at_the_rate() -> None:
@@ -160,6 +171,19 @@ def test_virtual_tokens_begin_as_the_words_that_were_given(tmp_path: Path) -> No
     expected = base.get_input_embeddings()(torch.tensor((words * 7)[:7]))
     model = METHODS[MethodType.PROMPT_TUNING].attach(base, spec)
     torch.testing.assert_close(model.prompt_encoder["default"].embedding.weight, expected)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize("kind", ["PromptTuning", "PTuning", "PrefixTuning"])
+def test_beside_virtual_tokens_every_label_meets_its_own_logits(kind: str, family: str) -> None:
+    run = trainee(ROWS, family, packing=False, method={"type": kind, "prompt": {"virtualTokens": 3}})
+    run.model.eval()
+    expected = 0.0
+    for row in ROWS:
+        ids, weights = torch.from_numpy(row.input_ids).long(), torch.from_numpy(row.weights)
+        logits = run.model(ids[None]).logits[0, -len(ids) :]
+        expected += float((cross_entropy(logits[:-1], ids[1:], reduction="none") * weights[1:]).sum().detach())
+    assert float(run.loss(ROWS)[0].detach()) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["PromptTuning", "PTuning", "PrefixTuning", "QLoRA", "PiSSA"])

@@ -17,7 +17,7 @@ from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
 from skipjack_trainer.engine.loop import Told, Trainee, train
 from skipjack_trainer.engine.peers import Alone
 from skipjack_trainer.engine.stop import Stop
-from skipjack_trainer.errors import Interrupted
+from skipjack_trainer.errors import ConfigurationInvalid, Interrupted
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.methods.adalora import extra_state
 from skipjack_trainer.model import load_model
@@ -115,6 +115,10 @@ def test_a_machine_that_decomposes_weights_otherwise_goes_on_with_the_rest_that_
     here = method.extra_state(model)
     torch.manual_seed(0)
     there = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in here.items()}
+    layer.base_layer.weight.ds_id = 0
+    with pytest.raises(ConfigurationInvalid, match=r"compute\.strategy: .* choose DDP, ZeRO1 or ZeRO2"):
+        method.take_extra(model, {"model.layers.0.mlp.down_proj": there["model.layers.0.mlp.down_proj"]})
+    del layer.base_layer.weight.ds_id
     method.take_extra(model, there)
     a, b = there["model.layers.0.mlp.down_proj"].split([layer.in_features, layer.out_features], dim=1)
     torch.testing.assert_close(layer.base_layer.weight + layer.scaling["default"] * b.T @ a, original)

@@ -66,13 +66,18 @@ def factors(layer: Any, both: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 
 @torch.no_grad()
 def take_first(model: Any, state: Mapping[str, torch.Tensor]) -> None:
-    """Makes the frozen rest the one that the first adapter of a checkpoint left."""
+    """Makes the frozen rest the one that the first adapter of a checkpoint left. Raises ConfigurationInvalid."""
     layers, here = adapted_layers(model), getattr(model, FIRST)
     for name, there in state.items():
         if torch.equal(there, here[name]):
             continue
         layer = layers[name]
         weight = layer.get_base_layer().weight
+        if hasattr(weight, "ds_id"):
+            raise ConfigurationInvalid(
+                "compute.strategy: this machine decomposes weights otherwise than the one that the job began on, and under ZeRO3 none has a "
+                "whole weight to set right: keep the job to one nodeType, or choose DDP, ZeRO1 or ZeRO2."
+            )
         (a, b), (other_a, other_b) = factors(layer, here[name]), factors(layer, there)
         change = layer.scaling["default"] * (b @ a - other_b @ other_a)
         weight.copy_(weight.float() + (change.T if layer.fan_in_fan_out else change))
