@@ -124,17 +124,23 @@ def test_a_rank_beyond_the_smallest_layer_cannot_be_taken_out_of_it(kind: str) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "own", "field"),
+    ("kind", "own", "said"),
     [
-        ("LoRA", {"lora": {"targetModules": ["query_key_value"]}}, "method.lora"),
-        ("OFT", {"orthogonal": {"targetModules": ["query_key_value"]}}, "method.orthogonal"),
-        ("SHiRA", {"lora": {"rank": 1024}}, "method.lora"),
+        ("LoRA", {"lora": {"targetModules": ["q_proj", "query"]}}, "lora.targetModules: this model has no query below"),
+        ("LoRA", {"lora": {"targetModules": ["lm_head"]}}, "lora.targetModules: this model has no lm_head below"),
+        (
+            "OFT",
+            {"orthogonal": {"targetModules": ["dense"]}},
+            "orthogonal.targetModules: this model has no dense below",
+        ),
+        ("IA3", {"ia3": {"targetModules": ["dense"]}}, "ia3.targetModules: this model has no dense below"),
+        ("SHiRA", {"lora": {"rank": 1024}}, "lora: "),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused_with_the_layers_there_are(
-    kind: str, own: dict[str, Any], field: str
+    kind: str, own: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(ConfigurationInvalid, match=rf"{field}: .*layers are down_proj.*q_proj"):
+    with pytest.raises(ConfigurationInvalid, match=rf"method\.{said}.*layers are down_proj.*q_proj"):
         METHODS[MethodType(kind)].attach(tiny.model(), told(kind, **own))
 
 

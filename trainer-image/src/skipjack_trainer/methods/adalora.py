@@ -44,7 +44,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
         target_r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
         total_step=steps,
         tinit=steps // 10,
         tfinal=steps // 4,

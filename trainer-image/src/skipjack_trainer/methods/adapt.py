@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -55,9 +56,24 @@ def kind_of(model: Any) -> str:
     return next(kind for end, kind in KINDS.items() if name.endswith(end))
 
 
-def targets(model: Any, named: tuple[str, ...] | None) -> list[str]:
-    """What to adapt: the layers that the spec names, or else every linear one but heads."""
-    return list(named) if named else linear_layers(model)
+def targets(model: Any, spec: ResolvedSpec) -> list[str]:
+    """Full names of the layers to adapt: those that the spec names, or else every linear one but heads. Raises ConfigurationInvalid."""
+    block = block_of(spec.method.type)
+    assert block is not None, "methods without settings adapt no layers"
+    named, layers = getattr(spec.method, block).target_modules, linear_layers(model)
+    if named is None:
+        return layers
+    missing = [end for end in named if not any(ends_in(layer, (end,)) for layer in layers)]
+    if missing:
+        known = ", ".join(layer_names(model))
+        raise ConfigurationInvalid(
+            f"method.{block}.targetModules: this model has no {' and no '.join(missing)} below its head: its linear layers are {known}."
+        )
+    return [layer for layer in layers if ends_in(layer, named)]
+
+
+def ends_in(layer: str, ends: Sequence[str]) -> bool:
+    return any(f".{layer}".endswith(f".{end}") for end in ends)
 
 
 def linear_layers(model: Any) -> list[str]:

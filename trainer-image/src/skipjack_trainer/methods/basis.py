@@ -18,7 +18,7 @@ def attach_vera(model: Any, spec: ResolvedSpec) -> Any:
     config = VeraConfig(
         r=settings.rank,
         vera_dropout=settings.dropout,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
         projection_prng_key=spec.hyperparameters.seed,
     )
     return adapt(model, config, spec)
@@ -33,7 +33,7 @@ def attach_randlora(model: Any, spec: ResolvedSpec) -> Any:
         r=settings.rank,
         randlora_alpha=settings.alpha,
         randlora_dropout=settings.dropout,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
         projection_prng_key=spec.hyperparameters.seed,
     )
     return adapt(model, config, spec)
@@ -48,7 +48,7 @@ def attach_fourierft(model: Any, spec: ResolvedSpec) -> Any:
         n_frequency=settings.frequencies,
         scaling=settings.scaling,
         random_loc_seed=spec.hyperparameters.seed,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
         # A spectrum of zeros, so that the model begins as it was; PEFT's own default draws one.
         init_weights=True,
     )

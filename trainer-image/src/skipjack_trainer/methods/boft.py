@@ -23,7 +23,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
         boft_block_size=settings.block_size,
         boft_n_butterfly_factor=settings.butterfly_factors,
         boft_dropout=settings.dropout,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
     )
     return adapt(model, config, spec)
 

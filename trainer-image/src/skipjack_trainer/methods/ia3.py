@@ -7,7 +7,7 @@ from typing import Any
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import ConfigurationInvalid
-from .adapt import adapt, layer_names, linear_layers
+from .adapt import adapt, ends_in, layer_names, linear_layers, targets
 from .base import Method
 
 KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "key", "value", "k", "v")
@@ -21,7 +21,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
 
     settings = spec.method.ia3
     assert settings is not None, "resolve_spec settles it"
-    chosen = list(settings.target_modules or known(model))
+    chosen = targets(model, spec) if settings.target_modules else known(model)
     config = IA3Config(
         target_modules=chosen, feedforward_modules=[name for name in chosen if ends_in(name, FEED_FORWARD)]
     )
@@ -38,10 +38,6 @@ def known(model: Any) -> list[str]:
             f"Its linear layers are {', '.join(layer_names(model))}."
         )
     return [name for part in parts for name in part]
-
-
-def ends_in(name: str, ends: tuple[str, ...]) -> bool:
-    return any(f".{name}".endswith(f".{end}") for end in ends)
 
 
 IA3 = Method(attach)

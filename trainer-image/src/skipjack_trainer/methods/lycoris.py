@@ -15,7 +15,7 @@ def attach_loha(model: Any, spec: ResolvedSpec) -> Any:
 
     settings = spec.method.lora
     assert settings is not None, "resolve_spec settles it"
-    config = LoHaConfig(r=settings.rank, alpha=settings.alpha, target_modules=targets(model, settings.target_modules))
+    config = LoHaConfig(r=settings.rank, alpha=settings.alpha, target_modules=targets(model, spec))
     return adapt(model, config, spec)
 
 
@@ -24,7 +24,7 @@ def attach_lokr(model: Any, spec: ResolvedSpec) -> Any:
 
     settings = spec.method.lora
     assert settings is not None, "resolve_spec settles it"
-    config = LoKrConfig(r=settings.rank, alpha=settings.alpha, target_modules=targets(model, settings.target_modules))
+    config = LoKrConfig(r=settings.rank, alpha=settings.alpha, target_modules=targets(model, spec))
     return adapt(model, config, spec)
 
 

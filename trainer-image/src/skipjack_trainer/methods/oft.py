@@ -19,7 +19,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
         r=0,
         oft_block_size=settings.block_size,
         module_dropout=settings.dropout,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
     )
     return adapt(model, config, spec)
 

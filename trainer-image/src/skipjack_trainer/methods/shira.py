@@ -18,7 +18,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
     config = ShiraConfig(
         r=settings.rank,
         random_seed=spec.hyperparameters.seed,
-        target_modules=targets(model, settings.target_modules),
+        target_modules=targets(model, spec),
     )
     return adapt(model, config, spec)
 

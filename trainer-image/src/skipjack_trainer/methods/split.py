@@ -16,7 +16,7 @@ import torch
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import ConfigurationInvalid
-from .adapt import adapt, linear_layers
+from .adapt import adapt, targets
 from .base import Method, Tensors
 from .lora import lora_config, rate_factor
 from .plain import adapted_layers, save_as_lora
@@ -28,9 +28,7 @@ def attach(start: str, model: Any, spec: ResolvedSpec) -> Any:
     """The model with adapters that begin as part of its weights. Raises ConfigurationInvalid."""
     settings = spec.method.lora
     assert settings is not None, "resolve_spec settles it"
-    named = settings.target_modules or ()
-    layers = [name for name in linear_layers(model) if not named or name.rpartition(".")[2] in named]
-    smallest = min((min(model.get_submodule(name).weight.shape) for name in layers), default=settings.rank)
+    smallest = min(min(model.get_submodule(name).weight.shape) for name in targets(model, spec))
     if settings.rank > smallest:
         raise ConfigurationInvalid(
             f"method.lora.rank: {settings.rank} is more than the smallest of the adapted layers has: set it to {smallest} or less."
