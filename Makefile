@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-unit test-trainer test-cluster up down venv lock crds format
+.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup up down venv lock crds format
 
 CACHE ?= $(or $(SKIPJACK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skipjack)
 export SKIPJACK_CACHE := $(CACHE)
@@ -33,10 +33,16 @@ test-unit: venv  ## the pure core and the edges, without a cluster, in seconds
 	$(RUN) -m pytest -m "not cluster" tests/unit tests/property tests/cluster --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-trainer: venv  ## the trainer on tiny models, without a cluster, in minutes
-	$(RUN) -m pytest -m "not cluster" tests/trainer
+	$(RUN) -m pytest -m "not cluster" -n 2 --dist loadfile tests/trainer
 
 test-cluster: up  ## everything that needs a cluster
 	$(RUN) -m pytest -m cluster tests
+
+bench-preprocessing: venv  ## chat rows that a core prepares in a minute
+	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.preprocessing
+
+bench-startup: venv  ## from a process's start to its first step
+	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.startup
 
 up: venv  ## bring a cluster up, or bring it up to date; NODES=2 for a second node, NODES=1 to take it away again
 	$(PYTHON) -m tests.cluster up $(if $(NODES),--nodes $(NODES))

@@ -30,7 +30,7 @@ def test_every_entry_is_one_that_the_models_accept_and_one_node_type_is_the_defa
     types = node_types()
     assert [name for name, found in types.items() if found.spec.default] == ["cpu"]
     models = [BaseModelResource.model_validate(entry) for entry in seeded()["baseModels"]]
-    assert {model.name for model in models} == {"smollm2-135m-instruct", "phi-3-mini", "phi-3-medium"}
+    assert {model.name for model in models} == {"smollm2-135m-instruct", "phi-3-mini", "phi-3-small", "phi-3-medium"}
 
 
 def test_every_gpu_type_goes_to_nodes_of_its_product_and_tolerates_their_taint() -> None:

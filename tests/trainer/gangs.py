@@ -49,9 +49,7 @@ def gang(root: Path, attempt: int = 1, nodes: int = 2, only: int | None = None) 
 
 def workers(root: Path, world: int = 2) -> list[Forked]:
     """Workers as of one pod, without a launcher, each with a file system of its own: these begin at once."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     return [
         forked.start(
             pod(root, rank),
@@ -65,6 +63,13 @@ def workers(root: Path, world: int = 2) -> list[Forked]:
         )
         for rank in range(world)
     ]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def ends(process: Forked | subprocess.Popen[str]) -> tuple[int, str]:

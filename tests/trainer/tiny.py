@@ -19,17 +19,38 @@ from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from skipjack.resolve import ResolvedSpec, resolve_spec
+from skipjack_trainer.models.phi3small import register
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gpt2")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "phi3small", "gemma", "gpt2")
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
 }  # fmt: skip
+PHI3SMALL: dict[str, Any] = {
+    "hidden_size": 32, "ff_intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "max_position_embeddings": 256, "blocksparse_block_size": 4, "blocksparse_num_local_blocks": 2, "blocksparse_vert_stride": 4,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "embedding_dropout_prob": 0.0, "ffn_dropout_prob": 0.0, "mup_width_multiplier": 1.0,
+}  # fmt: skip
+LONG_ROPE: dict[str, Any] = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.2, 1.3, 1.5, 1.8, 2.0, 2.5],
+    "long_factor": [1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 16.0], "original_max_position_embeddings": 16,
+}  # fmt: skip
+PHI3: dict[str, dict[str, Any]] = {
+    "phi-3-mini-4k": {"sliding_window": 8},
+    "phi-3-mini-128k": {"rope_parameters": LONG_ROPE, "original_max_position_embeddings": 16},
+    "phi-3-medium-4k": {"sliding_window": 8, "num_key_value_heads": 1},
+    "phi-3-medium-128k": {
+        "rope_parameters": LONG_ROPE,
+        "original_max_position_embeddings": 16,
+        "num_key_value_heads": 1,
+    },
+}
+"""The family phi3 in the shapes of its published models."""
 
 
 def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
@@ -49,10 +70,13 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
 
 
 def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
-    """`changes` are to its config."""
+    """`changes` are of its config."""
+    register()
+    kind = "phi3" if family in PHI3 else family
+    sizes = PHI3SMALL if family == "phi3small" else SIZES | PHI3.get(family, {})
     torch.manual_seed(seed)
     return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(family, vocab_size=400, **(SIZES | changes)), attn_implementation="sdpa"
+        AutoConfig.for_model(kind, **{"vocab_size": 400} | sizes | changes), attn_implementation="sdpa"
     ).float()
 
 
@@ -80,7 +104,8 @@ def resolved(**changes: Any) -> ResolvedSpec:
         "checkpoint": {"everySteps": 2},
         "compute": {"precision": "FP32", "microBatchTokens": 96},
     }
-    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(node_type(default=True)))
+    kind = node_type(default=True, precisions=["FP32", "BF16", "FP16"])
+    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(kind))
 
 
 def furnish(

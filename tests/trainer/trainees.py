@@ -14,12 +14,14 @@ from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack.protocol import Result
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 from skipjack_trainer.data.example import Example
-from skipjack_trainer.engine.loop import Trainee
+from skipjack_trainer.engine.loop import Trainee, make_optimizer
+from skipjack_trainer.engine.objective import Objective
+from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
-from skipjack_trainer.engine.strategy import Single
+from skipjack_trainer.engine.strategies import STRATEGIES
 from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
-from skipjack_trainer.model import attention_of
+from skipjack_trainer.model import attention_of, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -48,10 +50,25 @@ def settled(rows: Sequence[Example], packing: bool = True, **changes: Any) -> Re
 
 
 def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True, **changes: Any) -> Trainee:
-    told = settled(rows, packing, **changes)
-    model = tiny.model(family)
-    model.set_attn_implementation(attention_of(told))
-    return Trainee(quicken(METHODS[told.method.type](model, told)), told, rows, [], Single(), CPU)
+    return laid_out(settled(rows, packing, **changes), rows, Alone(), family)
+
+
+def laid_out(
+    told: ResolvedSpec,
+    rows: Sequence[Example],
+    peers: Peers,
+    family: str = "llama",
+    disk: Path = Path("/nowhere"),
+    base: torch.dtype = torch.float32,
+) -> Trainee:
+    """A run of a tiny model over the rows, as `told` lays it out on the peers."""
+    plain = tiny.model(family).to(base)
+    plain.set_attn_implementation(attention_of(told, plain.config))
+    model = quicken(METHODS[told.method.type](plain, told))
+    if told.compute.gradient_checkpointing:
+        model = recomputing(model)
+    lay_out = STRATEGIES[told.compute.strategy]
+    return Trainee(told, rows, [], lay_out(Objective(model, told, CPU), make_optimizer(model, told), told, peers, disk))
 
 
 def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:

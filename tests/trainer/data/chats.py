@@ -11,8 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
 from skipjack_trainer.data.example import Example
-from skipjack_trainer.data.formats import interpret
-from skipjack_trainer.data.render import render
+from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret
+from skipjack_trainer.data.read import Broken
+from skipjack_trainer.data.render import Renderer
+from skipjack_trainer.data.tokenise import tokenised
 
 SPECIAL = [
     "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|system|>",
@@ -81,6 +83,14 @@ def chat(*said: str, **more: Any) -> dict[str, Any]:
         role, _, rest = words.partition(":")
         told.append({"role": role, "content": rest} if role == "system" else {"role": next(roles), "content": words})
     return {"messages": told} | more
+
+
+def render(row: Chat | Document, words: PreTrainedTokenizerFast, train_on: TrainOn) -> Example:
+    """One row alone, as an example. Raises RowProblem."""
+    (example,) = tokenised([Renderer(words, train_on).render(row)], words)
+    if isinstance(example, Broken):
+        raise RowProblem(example.problem)
+    return example
 
 
 def rendered(template: str, row: dict[str, Any], train_on: TrainOn = TrainOn.ASSISTANT) -> Example:

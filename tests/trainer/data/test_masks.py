@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from tests.trainer.data import chats
-from tests.trainer.data.chats import chat, learnt, passages, rendered, tokenizer
+from tests.trainer.data.chats import chat, learnt, passages, render, rendered, tokenizer
 
 from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
 from skipjack_trainer.data.formats import Document, RowProblem, interpret
-from skipjack_trainer.data.render import render
 from skipjack_trainer.errors import ConfigurationInvalid
 
 TWO_TURNS = chat("one?", "uno", "two?", "dos")

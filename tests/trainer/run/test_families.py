@@ -12,7 +12,7 @@ from tests.trainer import tiny
 from tests.trainer.trainees import examples, trainee
 
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Trainee, make_optimizer, train
+from skipjack_trainer.engine.loop import Trainee, train
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.model import PACKS
 from skipjack_trainer.storage.folder import Folder
@@ -33,9 +33,7 @@ def trained(family: str, method: str, precision: str, folder: Path) -> tuple[Tra
         checkpoint={"everySteps": 1000},
     )
     checkpoints = Checkpoints(Folder(folder, "test"), "c", 1, 2, folder / "scratch")
-    ended = train(
-        run, make_optimizer(run.model, run.spec), checkpoints, State(0, [], Before()), Stop(), lambda told: None
-    )
+    ended = train(run, checkpoints, State(0, [], Before()), Stop(), lambda told: None)
     return run, [entry["loss"] for entry in ended.curve]
 
 

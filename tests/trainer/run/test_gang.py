@@ -97,7 +97,7 @@ def test_a_job_that_goes_on_with_two_pods_and_again_with_one_learns_what_one_doe
 def test_a_rank_that_waits_for_rank_0s_answers_and_its_checkpoint_does_not_give_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skipjack_trainer.engine.strategy.STEP_TIMEOUT", timedelta(seconds=2))
+    monkeypatch.setattr("skipjack_trainer.engine.peers.STEP_TIMEOUT", timedelta(seconds=2))
     slow_writes = iter(range(6))
     monkeypatch.setattr("os.fsync", lambda file: time.sleep(0.8 if next(slow_writes, None) is not None else 0))
     answers = {"prompts": [f"light {n}" for n in range(12)], "maxNewTokens": 200}

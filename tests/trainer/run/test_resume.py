@@ -58,7 +58,7 @@ def test_a_run_that_was_ended_and_resumed_learns_the_same_to_the_last_bit(
 
 
 @pytest.mark.parametrize("method", ["LoRA", "Full"])
-@pytest.mark.parametrize("family", ["llama", "gemma"])
+@pytest.mark.parametrize("family", ["llama", "gemma", "phi3small"])
 def test_every_method_resumes_with_tied_embeddings_and_without(family: str, method: str, tmp_path: Path) -> None:
     told = tiny.resolved(method={"type": method}, checkpoint={"everySteps": 100})
     run_here(tiny.furnish(tmp_path / "whole", told, family=family))

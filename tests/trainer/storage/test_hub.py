@@ -105,8 +105,10 @@ def test_of_a_model_only_what_is_read_is_fetched(root: Path, access: Access) -> 
     for unread in ("consolidated.safetensors", "pytorch_model.bin", "onnx/model.onnx", "modeling_evil.py"):
         (repo / unread).parent.mkdir(exist_ok=True)
         (repo / unread).write_bytes(b"never read")
+    (repo / "cl100k_base.tiktoken").write_bytes(b"YQ== 0\n")
     folder, _ = fetch_model(tiny.resolved(model="hf://org/whole"), access)
-    assert {file.suffix for file in folder.iterdir() if file.is_file()} == {".json", ".jinja", ".safetensors"}
+    read = {file.suffix for file in folder.iterdir() if file.is_file()}
+    assert read == {".json", ".jinja", ".safetensors", ".tiktoken"}
     assert [file.name for file in folder.glob("*.safetensors")] == ["model.safetensors"]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.builders import base_model, catalogue, gpu, node_type, spec
 
-from skipjack.api.v1alpha1.finetunejob import MethodType, Precision, Task
+from skipjack.api.v1alpha1.finetunejob import Precision, Task
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import Catalogue, DataFacts, ResolvedSpec, SpecRefused, resolve_data, resolve_spec
 
 

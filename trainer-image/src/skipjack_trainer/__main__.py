@@ -13,6 +13,7 @@ from .engine.stop import Stop
 from .errors import TrainerError
 from .last_word import leave
 from .launch import WORKER, launch
+from .libraries import leave_out_unused
 from .pod import Pod
 
 
@@ -24,6 +25,7 @@ def main() -> ExitCode:
         spec = pod.spec()
         if spec.compute.nodes * spec.compute.processes_per_node > 1 and WORKER not in sys.argv:
             return launch(pod, spec)
+        leave_out_unused(spec)
         from .run import run
 
         result = run(pod, stop)

@@ -10,20 +10,28 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import MethodType, Precision
+from skipjack.api.v1alpha1.finetunejob import Precision, Strategy
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
 from .fast import attention
+from .models import make_known, own_tokenizer
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
-BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")
+BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".tiktoken", ".txt")
 
-PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "qwen2", "qwen3"})
+DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
+"""Of the forward pass, where it is less than fp32."""
+
+PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
 
-PLAIN_HEADS = PACKS | {"gpt2"}
+PACKS_BY_SEGMENTS = PACKS - {"phi3small"}
+"""Those whose attention is transformers' interface. Others tell packed rows apart by themselves."""
+
+PLAIN_HEADS = PACKS_BY_SEGMENTS | {"gpt2"}
 """Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
@@ -67,7 +75,8 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        make_known(folder)
+        tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -81,6 +90,7 @@ def read_config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
+        make_known(folder)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its architecture is not one that transformers knows: {error}") from error
@@ -94,6 +104,14 @@ def can_pack(config: Any) -> bool:
     return config.model_type in PACKS
 
 
+def turns_otherwise_beyond(config: Any) -> int | None:
+    """Length of examples beyond which transformers' LongRoPE turns a whole forward pass by other angles, the shorter examples in it
+    too: on either side of it examples are kept out of each other's micro-batches. Ours (phi3small) goes by each example's own length."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    limit: int | None = rope.get("original_max_position_embeddings") if rope.get("rope_type") == "longrope" else None
+    return limit
+
+
 def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
     from transformers import AutoModelForCausalLM
@@ -101,19 +119,28 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
 
     disable_progress_bar()
     frozen = spec.method.type is not MethodType.FULL
-    dtype = torch.bfloat16 if frozen and spec.compute.precision is Precision.BF16 else torch.float32
+    dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     try:
+        make_known(folder)
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention_of(spec), trust_remote_code=False
+            folder, dtype=dtype, attn_implementation=attention_of(spec, read_config(folder)), trust_remote_code=False
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
-    return model.to(device)
+    # Sharing weights out moves them one by one: all of them needn't fit on a device.
+    return model if spec.compute.strategy is Strategy.ZERO3 else model.to(device)
 
 
-def attention_of(spec: ResolvedSpec) -> str:
-    """The attention that a job's rows need."""
-    return attention.register() if spec.dataset.packing else "sdpa"
+def recomputing(model: Any) -> Any:
+    """The model with activations computed again in the backward pass instead of kept; its losses and gradients stay the same."""
+    # Reentrant checkpoints would lose the gradients behind a frozen embedding, and run no backward hooks where ZeRO needs them.
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def attention_of(spec: ResolvedSpec, config: Any) -> str:
+    """The attention that a job's rows need, by the name that transformers knows it by."""
+    return attention.register() if spec.dataset.packing and config.model_type in PACKS_BY_SEGMENTS else "sdpa"
 
 
 def head_of(model: Any) -> tuple[torch.nn.Module, torch.nn.Linear] | None:

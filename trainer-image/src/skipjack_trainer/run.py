@@ -4,32 +4,34 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
-import fcntl
 import resource
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
 from skipjack.protocol import Result
 
 from .answers import answers
 from .data.example import fingerprint
 from .data.prepare import prepare
 from .data.sources import fetch
-from .engine.checkpoint import Before, Checkpoints, State, trained
+from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, evaluate, make_optimizer, train
+from .engine.objective import Objective
+from .engine.peers import join
 from .engine.stop import Stop
-from .engine.strategy import join
+from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
 from .fast import quicken
+from .in_turn import in_turn
 from .methods import METHODS
-from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config
+from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
@@ -40,16 +42,16 @@ def run(pod: Pod, stop: Stop) -> Result:
     spec = pod.spec()
     access = pod.access(spec)
     device = place_of(pod)
-    strategy = join()
-    leads = strategy.rank == 0
+    peers = join(needs_group=spec.compute.strategy is not Kind.DDP)
+    leads = peers.rank == 0
     tell = say if leads else nothing
-    if strategy.world > 1:
-        say(f"joined as rank {strategy.rank} of {strategy.world}")
+    if peers.world > 1:
+        say(f"joined as rank {peers.rank} of {peers.world}")
     output = open_output(spec, access)
     done = output.finished()
-    strategy.barrier()
+    peers.barrier()
     if done is not None:
-        strategy.leave()
+        peers.leave()
         tell(f"this job's result is stored already: {done.output_uri}")
         return done
 
@@ -59,7 +61,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config, tokenizer = read_config(folder), load_tokenizer(folder)
-        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config))
+        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config), access.scratch)
         spec = prepared.spec
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
@@ -68,11 +70,16 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         model = quicken(METHODS[spec.method.type](load_model(folder, spec, device), spec))
-        trainee = Trainee(model, spec, prepared.train, prepared.validation, strategy, device)
+        if spec.compute.gradient_checkpointing:
+            model = recomputing(model)
+        strategy = STRATEGIES[spec.compute.strategy](
+            Objective(model, spec, device), make_optimizer(model, spec), spec, peers, access.scratch / "offloaded"
+        )
+        trainee = Trainee(spec, prepared.train, prepared.validation, strategy)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
-        optimizer, state = begin(trainee, tokenizer, checkpoints, tell)
+        state = begin(trainee, tokenizer, checkpoints, tell)
 
         def follow(told: Told) -> None:
             tell(step_line(told))
@@ -80,47 +87,43 @@ def run(pod: Pod, stop: Stop) -> Result:
 
         tell("training starts")
         started = time.monotonic()
-        ended = train(trainee, optimizer, checkpoints, state, stop, follow)
+        ended = train(trainee, checkpoints, state, stop, follow)
         result = finish(trainee, tokenizer, ended, time.monotonic() - started, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
             checkpoints.clear()
             tell(f"stored {result.output_uri} ({result.output_digest})")
-        strategy.leave()
+        peers.leave()
         return result
     finally:
         reporter.close()
 
 
-def begin(
-    run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable[[str], None]
-) -> tuple[torch.optim.Optimizer, State]:
+def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
     """Resumes from the newest checkpoint, or measures the untouched model."""
-    optimizer = make_optimizer(run.model, run.spec)
-    leads = run.strategy.rank == 0
-    if leads:
+    if run.peers.rank == 0:
         checkpoints.raise_fence()
-    run.strategy.barrier()
-    state = checkpoints.restore(run.model, optimizer)
-    step = state.step if state else 0
-    if run.strategy.total([float(step)]) != [float(step * run.strategy.world)]:
+    run.peers.barrier()
+    state = checkpoints.restore(run.strategy)
+    steps = run.peers.everyones(state.step if state else 0)
+    if len(set(steps)) > 1:
         raise StorageFailed(
-            f"the ranks read different checkpoints (rank {run.strategy.rank} that of step {step}): is the storage the same for all pods?"
+            f"the ranks read different checkpoints (of steps {', '.join(map(str, steps))}): is the storage the same for all pods?"
         )
     data = fingerprint(run.train)
     if state is None:
         metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}
-        state = State(0, [], Before(metrics, answers(run, tokenizer) if leads else [], data))
+        state = State(0, [], Before(metrics, answers(run, tokenizer), data))
     elif state.before.data != data:
         raise DataInvalid(
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
         )
     else:
-        tell(f"going on from the checkpoint of step {step}")
+        tell(f"going on from the checkpoint of step {state.step}")
     # The others wait here for rank 0's answers: a step would not wait for long.
-    run.strategy.barrier()
-    return optimizer, state
+    run.peers.barrier()
+    return state
 
 
 def finish(
@@ -130,22 +133,25 @@ def finish(
     metrics = dict(ended.before.metrics)
     if run.validation:
         metrics["heldout_loss_after"] = evaluate(run, run.validation)
+    objective = run.strategy.objective
     metrics |= {
         "train_loss": ended.curve[-1]["loss"],
-        "trainable_parameters": float(sum(p.numel() for _, p in trained(run.model))),
-        "total_parameters": float(sum(p.numel() for p in run.model.parameters())),
+        "trainable_parameters": float(objective.trainable_parameters),
+        "total_parameters": float(objective.total_parameters),
         "training_seconds": round(seconds, 2),
         "tokens": float(sum(entry["tokens"] for entry in ended.curve)),
-        "peak_memory_mib": round(peak_memory_mib(run.device), 1),
+        "peak_memory_mib": round(peak_memory_mib(objective.device), 1),
     }
-    if run.strategy.rank == 0:
-        told = list(zip(run.spec.evaluation.prompts, ended.before.answers, answers(run, tokenizer), strict=True))
-        for prompt, old, new in told:
-            tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-        export.mkdir(parents=True, exist_ok=True)
-        run.model.save_pretrained(export)
-        tokenizer.save_pretrained(export)
-        write_card(Story(run.spec, ended.curve, metrics, told), export)
+    said = answers(run, tokenizer)
+    with run.strategy.whole() as arguments:
+        if run.peers.rank == 0:
+            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
+            for prompt, old, new in told:
+                tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
+            export.mkdir(parents=True, exist_ok=True)
+            run.model.save_pretrained(export, **arguments)
+            tokenizer.save_pretrained(export)
+            write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
 
@@ -163,12 +169,3 @@ def peak_memory_mib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextmanager
-def in_turn(scratch: Path) -> Iterator[None]:
-    """One process of a pod at a time: they fetch into the same folder, where two would write into each other's files."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / "fetching.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

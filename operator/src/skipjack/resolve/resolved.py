@@ -8,7 +8,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..api.v1alpha1.finetunejob import IfExists, MethodType, Overlong, Precision, RowFormat, Scheduler, Task, TrainOn
+from ..api.v1alpha1.finetunejob import (
+    IfExists,
+    OptimizerOffload,
+    Overlong,
+    ParameterOffload,
+    Precision,
+    RowFormat,
+    Scheduler,
+    Strategy,
+    Task,
+    TrainOn,
+)
+from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..protocol import ResolvedValue
 
 
@@ -31,16 +43,60 @@ class ResolvedDataset(Frozen):
 
 
 class ResolvedLoRA(Frozen):
+    """None where the method has no such thing."""
+
     rank: int
-    alpha: float
-    dropout: float
+    alpha: float | None = None
+    dropout: float | None = None
     target_modules: tuple[str, ...] | None = None
     """None: every linear layer but the output head."""
+    dora: bool = False
+    rank_stabilized: bool = False
+    learning_rate_ratio: float = 1.0
+
+
+class ResolvedOrthogonal(Frozen):
+    block_size: int
+    butterfly_factors: int = 1
+    dropout: float
+    target_modules: tuple[str, ...] | None = None
+
+
+class ResolvedFourier(Frozen):
+    frequencies: int
+    scaling: float
+    target_modules: tuple[str, ...] | None = None
+
+
+class ResolvedIA3(Frozen):
+    target_modules: tuple[str, ...] | None = None
+    """None: keys, values and the feed-forward's last layer."""
+
+
+class ResolvedPrompt(Frozen):
+    virtual_tokens: int
+    init_text: str | None = None
+    projection: bool = False
+    hidden_size: int | None = None
+    """None: as wide as the model."""
+
+
+class ResolvedQuantization(Frozen):
+    type: QuantizationType
+    double_quant: bool
 
 
 class ResolvedMethod(Frozen):
+    """The type, and the one block that holds its settings."""
+
     type: MethodType
     lora: ResolvedLoRA | None = None
+    orthogonal: ResolvedOrthogonal | None = None
+    fourier: ResolvedFourier | None = None
+    ia3: ResolvedIA3 | None = None
+    prompt: ResolvedPrompt | None = None
+    quantization: ResolvedQuantization | None = None
+    """None: the base is held as it is."""
 
 
 class ResolvedHyperparameters(Frozen):
@@ -68,6 +124,13 @@ class ResolvedCheckpoint(Frozen):
     keep: int
 
 
+class ResolvedOffload(Frozen):
+    """Where each lies; None: with the model."""
+
+    optimizer: OptimizerOffload | None
+    parameters: ParameterOffload | None
+
+
 class ResolvedCompute(Frozen):
     """What the pods ask for; quantities as Kubernetes writes them."""
 
@@ -80,6 +143,9 @@ class ResolvedCompute(Frozen):
     cpu_limit: str
     memory: str
     precision: Precision
+    strategy: Strategy
+    offload: ResolvedOffload
+    gradient_checkpointing: bool
     micro_batch_tokens: int | None
 
 

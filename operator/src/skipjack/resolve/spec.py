@@ -9,37 +9,27 @@ from ..api.v1alpha1.finetunejob import (
     FineTuneJobSpec,
     Hyperparameters,
     IfExists,
-    MethodType,
     Overlong,
     Precision,
     Scheduler,
+    Strategy,
     TrainOn,
 )
 from ..api.v1alpha1.nodetype import NodeTypeSpec
-from ..methods import METHODS
+from ..methods import MethodDefaults
 from .catalogue import Catalogue, SpecRefused
+from .choices import DEFAULT, OWN, Choices
+from .method import default_of, resolve_method
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
 
-OWN = "spec"
-DEFAULT = "default"
-
-
-class Choices:
-    """Collects values and where each came from."""
-
-    def __init__(self) -> None:
-        self.origins: dict[str, str] = {}
-
-    def choose(self, path: str, own: Any, default: Any, origin: str = DEFAULT) -> Any:
-        """The person's own value, else the default; notes which."""
-        self.origins[path] = OWN if own is not None else origin
-        return own if own is not None else default
+BEST_FIRST = (Precision.BF16, Precision.FP16, Precision.FP32)
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
     choices = Choices()
     compute = _compute(spec, catalogue, choices)
+    method, about = resolve_method(spec.method, compute["accelerators_per_node"], choices)
     return ResolvedSpec.model_validate(
         {
             "job_name": name,
@@ -47,9 +37,9 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "job_uid": uid,
             "model": _model(spec, catalogue, choices).model_dump(),
             "task": choices.choose("task", spec.task, None, "told by the data"),
-            "dataset": _dataset(spec, choices),
-            "method": _method(spec, choices),
-            "hyperparameters": _hyperparameters(spec, choices),
+            "dataset": _dataset(spec, about, choices),
+            "method": method,
+            "hyperparameters": _hyperparameters(spec, about, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
                 "every_steps": choices.choose(
@@ -80,8 +70,12 @@ def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> Res
     return ResolvedModel(name=known.name, uri=known.spec.uri, context_length=known.spec.context_length)
 
 
-def _dataset(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
+def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:
     data = spec.dataset
+    packing = choices.choose("dataset.packing", data.packing, True, "default, where the model allows it")
+    if packing and not method.packs:
+        packing = False
+        choices.origins["dataset.packing"] = "off: virtual tokens stand before the first of packed rows alone"
     return {
         "train": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.train],
         "validation": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.validation or ()],
@@ -90,31 +84,12 @@ def _dataset(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
         ),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
-        "packing": choices.choose("dataset.packing", data.packing, True, "default, where the model allows it"),
+        "packing": packing,
     }
 
 
-def _method(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
-    kind = choices.choose("method.type", spec.method and spec.method.type, MethodType.LORA)
-    defaults = METHODS[kind]
-    if defaults.block is None:
-        return {"type": kind}
-    own = getattr(spec.method, defaults.block) if spec.method else None
-    settings = {
-        key: choices.choose(
-            f"method.{defaults.block}.{key}", own and getattr(own, key), value, f"default of {kind.value}"
-        )
-        for key, value in defaults.settings.items()
-    }
-    if settings.get("alpha", 0) is None:
-        settings["alpha"] = 2.0 * settings["rank"]
-        choices.origins[f"method.{defaults.block}.alpha"] = "twice the rank"
-    return {"type": kind, defaults.block: settings}
-
-
-def _hyperparameters(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
+def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:
     own = spec.hyperparameters or Hyperparameters()
-    kind = spec.method.type if spec.method else MethodType.LORA
 
     def choose(field: str, default: Any, origin: str = DEFAULT) -> Any:
         return choices.choose(f"hyperparameters.{field}", getattr(own, field), default, origin)
@@ -125,7 +100,7 @@ def _hyperparameters(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
         ),
         "max_steps": choose("max_steps", None, "told by the data"),
         "global_batch_size": choose("global_batch_size", None, "told by the data"),
-        "learning_rate": choose("learning_rate", METHODS[kind].learning_rate, f"default of {kind.value}"),
+        "learning_rate": choose("learning_rate", method.learning_rate, default_of(spec.method)),
         "scheduler": choose("scheduler", Scheduler.COSINE),
         "warmup_ratio": choose("warmup_ratio", 0.05),
         "weight_decay": choose("weight_decay", 0.0),
@@ -171,6 +146,12 @@ def _compute(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> d
         "cpu_limit": kind.cpu_limit or kind.cpu,
         "memory": kind.memory,
         "precision": _precision(own.precision, kind, found.name, choices),
+        "strategy": choices.choose("compute.strategy", own.strategy, Strategy.DDP),
+        "offload": {
+            key: choices.choose(f"compute.offload.{key}", own.offload and getattr(own.offload, key), None)
+            for key in ("optimizer", "parameters")
+        },
+        "gradient_checkpointing": choices.choose("compute.gradient_checkpointing", own.gradient_checkpointing, False),
         "micro_batch_tokens": choices.choose(
             "compute.micro_batch_tokens", own.micro_batch_tokens, None, "told by the data"
         ),
@@ -184,6 +165,6 @@ def _precision(own: Precision | None, kind: NodeTypeSpec, name: str, choices: Ch
             "PrecisionUnavailable",
             f"spec.compute.precision: NodeType {name} has no {own.value}, it has {has}: choose one, or another nodeType.",
         )
-    best = Precision.BF16 if Precision.BF16 in kind.precisions else kind.precisions[0]
+    best = next(precision for precision in BEST_FIRST if precision in kind.precisions)
     chosen: Precision = choices.choose("compute.precision", own, best, f"NodeType {name}")
     return chosen

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
+from skipjack.api.v1alpha1.finetunejob import RowFormat
 
 from ..errors import DataInvalid
-from .formats import Chat, Document, RowProblem, interpret, recognise, task_of
+from .formats import Chat, Document, RowProblem, interpret, recognise
 from .read import Broken, Row, read
 from .sources import Source, Sources
 
@@ -45,10 +45,6 @@ class Checked:
 
     source: Source
     layout: RowFormat
-
-    @property
-    def task(self) -> Task:
-        return task_of(self.layout)
 
 
 def check(sources: Sources) -> tuple[list[Checked], list[Checked]]:

@@ -1,22 +1,36 @@
-"""Checkpoints: complete only with their manifest, which is written last; fenced, so that a straggler can't write over its successor."""
+"""Checkpoints: complete only with their manifest, which is written last; fenced, so that a straggler can't write over its successor.
+
+They hold whole tensors by the names of their parameters, never by ranks, so that a run goes on with any strategy on any number
+of processes: 12 bytes a trained parameter (weight and two moments in fp32). Each rank writes every world-th parameter.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ..errors import Interrupted
 from ..storage import Store
+from .scale import LossScale
+from .strategies import Strategy
 
 MANIFEST = "manifest.json"
 FENCE = "fence.json"
+STATE = "state.json"
+PART_BYTES = 2**30
+"""A rank holds about so much of a checkpoint in memory at a time."""
+
+Files = dict[str, dict[str, Any]]
+"""Name in the checkpoint → its bytes and sha256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,12 @@ class State:
     curve: list[dict[str, float]]
     """One entry a step: step, loss, learningRate, gradNorm …"""
     before: Before
+    scale: LossScale = field(default_factory=LossScale)
+
+    @classmethod
+    def read(cls, file: Path) -> State:
+        told = json.loads(file.read_text())
+        return cls(told["step"], told["curve"], Before(**told["before"]), LossScale(**told["scale"]))
 
 
 class Checkpoints:
@@ -61,61 +81,86 @@ class Checkpoints:
                 f"attempt {newest} has taken over from this one ({self.attempt}): nothing more is written."
             )
 
-    def save(self, model: Any, optimizer: torch.optim.Optimizer, state: State) -> None:
-        """Writes one checkpoint, then forgets the oldest."""
+    def save(self, strategy: Strategy, state: State) -> None:
+        """Writes one checkpoint, then forgets the oldest. All ranks must call it; it returns when it is complete."""
         self.check_fence()
-        folder = self.scratch / "checkpoint"
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: p.detach().cpu().contiguous() for name, p in trained(model)}, folder / "weights.safetensors")
-        torch.save(optimizer.state_dict(), folder / "optimizer.pt")
-        (folder / "state.json").write_text(json.dumps(asdict(state)))
+        rank = strategy.peers.rank
         place = f"{self.prefix}/step-{state.step:08d}-a{self.attempt}"
-        files = {}
-        for file in sorted(folder.iterdir()):
-            files[file.name] = {"bytes": file.stat().st_size, "sha256": digest(file)}
-            self.store.put(file, f"{place}/{file.name}")
-        self._put_json({"step": state.step, "attempt": self.attempt, "files": files}, f"{place}/{MANIFEST}")
-        for old in self.complete()[self.keep :]:
-            self.store.delete(f"{old}/{MANIFEST}")
-            self.store.delete(old)
+        written = {}
+        for number, part in enumerate(parts(strategy)):
+            file = self._own(rank) / f"part-{rank:05d}-{number:05d}.safetensors"
+            save_file(part, file)
+            written[file.name] = self._put(file, place)
+        everyones = strategy.peers.everyones(written)
+        if rank == 0:
+            file = self._own(rank) / STATE
+            file.write_text(json.dumps(asdict(state)))
+            files = {STATE: self._put(file, place)} | {
+                name: told for files in everyones for name, told in files.items()
+            }
+            self.check_fence()
+            self._put_json({"step": state.step, "attempt": self.attempt, "files": files}, f"{place}/{MANIFEST}")
+            for old in self.complete()[self.keep :]:
+                self.store.delete(f"{old}/{MANIFEST}")
+                self.store.delete(old)
+        strategy.peers.barrier()
 
     def complete(self) -> list[str]:
         """Folders of the checkpoints that have a manifest, newest first."""
         entries = self.store.list(self.prefix) if self.store.exists(self.prefix) else []
         return sorted((e.path.rpartition("/")[0] for e in entries if e.path.endswith(f"/{MANIFEST}")), reverse=True)
 
-    def restore(self, model: Any, optimizer: torch.optim.Optimizer) -> State | None:
-        """Brings back the newest whole checkpoint; None when there is none. A damaged one is told and passed over."""
+    def restore(self, strategy: Strategy) -> State | None:
+        """Brings back the newest whole checkpoint; None when there is none. A damaged one is told and passed over.
+
+        All ranks must call it. Each looks over its share of the files; what one finds damaged counts for all.
+        """
+        rank, world = strategy.peers.rank, strategy.peers.world
         for place in self.complete():
-            files, damaged = self._fetch(place)
+            told = self._files(place)
+            files = {name: self._bring(f"{place}/{name}", rank) for name in told or {}}
+            mine = sorted(files)[rank::world]
+            faults = [MANIFEST] if told is None else [name for name in mine if not is_whole(files[name], told[name])]
+            damaged = sorted({name for found in strategy.peers.everyones(faults) for name in found})
             if damaged:
                 self.say(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before")
                 continue
-            weights = load_file(files["weights.safetensors"])
-            with torch.no_grad():
-                for name, parameter in trained(model):
-                    parameter.copy_(weights[name])
-            optimizer.load_state_dict(torch.load(files["optimizer.pt"], weights_only=True))
-            told = json.loads(files["state.json"].read_text())
-            return State(told["step"], told["curve"], Before(**told["before"]))
+            state = State.read(files[STATE])
+            take(strategy, [file for name, file in files.items() if name != STATE])
+            strategy.take_step(state.step)
+            return state
         return None
-
-    def _fetch(self, place: str) -> tuple[dict[str, Path], list[str]]:
-        """The files of a checkpoint on this machine, and the names of those that are not as they were written."""
-        try:
-            told = self._json(f"{place}/{MANIFEST}")["files"]
-        except (ValueError, KeyError):
-            return {}, [MANIFEST]
-        there = [name for name in told if self.store.exists(f"{place}/{name}")]
-        files = {
-            name: self.store.local(f"{place}/{name}") or self.store.get(f"{place}/{name}", self.scratch / "restore")
-            for name in there
-        }
-        return files, [name for name in told if name not in files or digest(files[name]) != told[name]["sha256"]]
 
     def clear(self) -> None:
         if self.store.exists(self.prefix):
             self.store.delete(self.prefix)
+
+    def _files(self, place: str) -> Files | None:
+        """The files that a checkpoint's manifest tells of; None when it is no manifest."""
+        try:
+            files: Files = self._json(f"{place}/{MANIFEST}")["files"]
+        except (ValueError, KeyError):
+            return None
+        return files
+
+    def _bring(self, path: str, rank: int) -> Path | None:
+        """The file's place on this machine; None when there is none of that name."""
+        if not self.store.exists(path):
+            return None
+        return self.store.local(path) or self.store.get(path, self._own(rank))
+
+    def _own(self, rank: int) -> Path:
+        """A folder of this rank alone: those of one pod share its scratch space."""
+        folder = self.scratch / f"rank-{rank}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _put(self, file: Path, place: str) -> dict[str, Any]:
+        """Moves a file into the store."""
+        told = {"bytes": file.stat().st_size, "sha256": digest(file)}
+        self.store.put(file, f"{place}/{file.name}")
+        file.unlink()
+        return told
 
     def _json(self, path: str) -> dict[str, Any]:
         if not self.store.exists(path):
@@ -131,8 +176,35 @@ class Checkpoints:
         self.store.put(local, path)
 
 
-def trained(model: Any) -> list[tuple[str, torch.nn.Parameter]]:
-    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+def parts(strategy: Strategy) -> Iterator[dict[str, torch.Tensor]]:
+    """What this rank writes, in parts of about PART_BYTES: of every world-th parameter `KIND:NAME` → tensor, in host memory."""
+    part: dict[str, torch.Tensor] = {}
+    for number, (name, state) in enumerate(strategy.states()):
+        if number % strategy.peers.world == strategy.peers.rank:
+            part |= {f"{kind}:{name}": tensor.cpu().contiguous() for kind, tensor in state.items()}
+        if sum(tensor.nbytes for tensor in part.values()) >= PART_BYTES:
+            yield part
+            part = {}
+    if part:
+        yield part
+
+
+def take(strategy: Strategy, files: list[Path]) -> None:
+    """Sets all parameters from the parts, one at a time and in the same order on all ranks."""
+    with ExitStack() as opened:
+        kinds: dict[str, dict[str, Any]] = {}
+        for file in files:
+            part = opened.enter_context(safe_open(file, "pt"))
+            for key in part.keys():  # noqa: SIM118 -- it is no dictionary
+                kind, _, name = key.partition(":")
+                kinds.setdefault(name, {})[kind] = part
+        for name, parts_of in sorted(kinds.items()):
+            device = strategy.objective.device
+            strategy.take(name, {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()})
+
+
+def is_whole(file: Path | None, told: dict[str, Any]) -> bool:
+    return file is not None and digest(file) == told["sha256"]
 
 
 def digest(file: Path) -> str:

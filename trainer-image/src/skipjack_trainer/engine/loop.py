@@ -9,23 +9,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Precision, Scheduler
+from skipjack.api.v1alpha1.finetunejob import Scheduler
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
-from ..tasks import TASKS
+from ..model import turns_otherwise_beyond
 from .batches import group, packed, padded
-from .checkpoint import Checkpoints, State, trained
+from .checkpoint import Checkpoints, State
+from .objective import trained
 from .order import dropout_seed, step_examples
+from .peers import Peers
+from .scale import LossScale
 from .stop import Stop
-from .strategy import Strategy
+from .strategies import Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +50,53 @@ class Told:
 class Trainee:
     """Everything that one run is made of."""
 
-    model: Any
     spec: ResolvedSpec
     train: Sequence[Example]
     validation: Sequence[Example]
     strategy: Strategy
-    device: torch.device
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        if self.spec.compute.precision is Precision.BF16:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+    @property
+    def model(self) -> Any:
+        return self.strategy.objective.model
+
+    @property
+    def peers(self) -> Peers:
+        return self.strategy.peers
 
     def groups(self, examples: Sequence[Example], indices: Sequence[int]) -> list[list[int]]:
-        """The indices in micro-batches; those of this rank are every world-th one."""
+        """The indices in micro-batches."""
         budget = self.spec.compute.micro_batch_tokens
         assert budget is not None, "resolve_data settles it"
-        return group(examples, indices, budget, self.spec.dataset.packing)
+        limit = turns_otherwise_beyond(self.model.config) or math.inf
+        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
+        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
+
+    def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
+        """This rank's micro-batches, every world-th one, and whether each counts.
+
+        Where ranks go together, those with fewer fill up with one that doesn't: the shortest example, learnt from with weight 0.
+        """
+        groups, world = self.groups(examples, indices), self.peers.world
+        mine = [(members, True) for members in groups[self.peers.rank :: world]]
+        if self.strategy.ranks_go_together:
+            shortest = min(indices, key=lambda index: len(examples[index]))
+            mine += [([shortest], False)] * (math.ceil(len(groups) / world) - len(mine))
+        return mine
 
     def loss(self, examples: Sequence[Example]) -> tuple[torch.Tensor, float]:
-        batch = packed(examples, self.device) if self.spec.dataset.packing else padded(examples, self.device)
-        assert self.spec.task is not None, "resolve_data settles it"
-        with self.autocast():
-            return TASKS[self.spec.task](self.model, batch)
+        device = self.strategy.objective.device
+        return self.strategy(packed(examples, device) if self.spec.dataset.packing else padded(examples, device))
 
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
     settings = spec.hyperparameters
     return torch.optim.AdamW(
-        [p for _, p in trained(model)], lr=settings.learning_rate, weight_decay=settings.weight_decay
+        [p for _, p in trained(model)], lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
 
 
 def train(
     run: Trainee,
-    optimizer: torch.optim.Optimizer,
     checkpoints: Checkpoints,
     state: State,
     stop: Stop,
@@ -99,7 +113,7 @@ def train(
         raise DataInvalid(
             f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
         )
-    parameters = [parameter for _, parameter in trained(run.model)]
+    scale = state.scale if state.step else LossScale.first(run.spec.compute.precision)
     curve, saved_step = list(state.curve), state.step or None
     started, first_step = time.monotonic(), state.step
 
@@ -107,16 +121,19 @@ def train(
         step_started = time.monotonic()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
         indices = step_examples(step, batch, len(run.train), settings.seed, total)
-        loss_sum, weight, tokens, norm = accumulate(run, indices, step, parameters)
-        if not math.isfinite(loss_sum) or not math.isfinite(norm):
-            raise Diverged(
-                f"the loss of step {step + 1} is {loss_sum / weight:.3g} and its gradient's norm {norm:.3g}: lower hyperparameters.learningRate "
-                f"(it is {settings.learning_rate:g}). The last good checkpoint is of step {saved_step or 0}."
-            )
-        for setting in optimizer.param_groups:
-            setting["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        while True:
+            loss_sum, weight, tokens = accumulate(run, indices, step, scale.value)
+            norm = run.strategy.step(rate, scale.value, settings.max_grad_norm)
+            if math.isfinite(loss_sum) and math.isfinite(norm):
+                break
+            # Nothing was updated: with a smaller scale the same step may do, and no example is lost.
+            lower = scale.lowered() if math.isfinite(loss_sum) else None
+            if lower is None:
+                raise Diverged(
+                    f"the loss of step {step + 1} is {loss_sum / weight:.3g} and its gradient's norm {norm:.3g}: lower hyperparameters.learningRate "
+                    f"(it is {settings.learning_rate:g}). The last good checkpoint is of step {saved_step or 0}."
+                )
+            scale = lower
 
         done = step + 1
         loss = loss_sum / weight
@@ -124,6 +141,9 @@ def train(
         entry = {
             "step": done, "loss": loss, "learningRate": rate, "gradNorm": norm, "tokens": tokens, "seconds": seconds
         }  # fmt: skip
+        if scale.is_dynamic:
+            entry["lossScale"] = scale.value
+        scale = scale.after_a_step()
         heldout = None
         if (
             run.validation
@@ -135,13 +155,11 @@ def train(
         curve.append(entry)
 
         asked_to_leave, asked_to_finish = (
-            value > 0 for value in run.strategy.total([float(stop.leave), float(stop.finish)])
+            value > 0 for value in run.peers.total([float(stop.leave), float(stop.finish)])
         )
         every = run.spec.checkpoint.every_steps
         if done < steps and not asked_to_finish and (asked_to_leave or (every and done % every == 0)):
-            if run.strategy.rank == 0:
-                checkpoints.save(run.model, optimizer, State(done, curve, state.before))
-            run.strategy.barrier()
+            checkpoints.save(run.strategy, State(done, curve, state.before, scale))
             saved_step = done
         is_last = done == steps or asked_to_finish
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
@@ -152,27 +170,24 @@ def train(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
             )
         if is_last:
-            return State(done, curve, state.before)
+            return State(done, curve, state.before, scale)
     return state
 
 
-def accumulate(
-    run: Trainee, indices: Sequence[int], step: int, parameters: Sequence[torch.nn.Parameter]
-) -> tuple[float, float, int, float]:
-    """Gradients of one step over all ranks, clipped: (loss sum, weight, tokens, norm before clipping)."""
+def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
+    """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
     run.model.train()
-    losses, tokens = torch.zeros((), device=run.device), 0
+    losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
-    for members in run.groups(run.train, indices)[run.strategy.rank :: run.strategy.world]:
+    for members, counts in run.share(run.train, indices):
         torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
         part, _ = run.loss([run.train[index] for index in members])
-        (part / weight).backward()
-        losses += part.detach()
-        tokens += sum(len(run.train[index]) for index in members)
-    run.strategy.sum_gradients(parameters)
-    loss_sum, all_tokens = run.strategy.total([float(losses), float(tokens)])
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, run.spec.hyperparameters.max_grad_norm))
-    return loss_sum, weight, int(all_tokens), norm
+        run.strategy.backward(part * (counts / weight), scale)
+        if counts:
+            losses += part.detach()
+            tokens += sum(len(run.train[index]) for index in members)
+    loss_sum, all_tokens = run.peers.total([float(losses), float(tokens)])
+    return loss_sum, weight, int(all_tokens)
 
 
 @torch.no_grad()
@@ -180,11 +195,12 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> float:
     """Mean loss in nats a learnt token, over all ranks. Draws nothing from any generator. Raises Diverged."""
     run.model.eval()
     loss_sum = weight = 0.0
-    for members in run.groups(examples, range(len(examples)))[run.strategy.rank :: run.strategy.world]:
+    for members, counts in run.share(examples, range(len(examples))):
         part, part_weight = run.loss([examples[index] for index in members])
-        loss_sum += float(part)
-        weight += part_weight
-    loss_sum, weight = run.strategy.total([loss_sum, weight])
+        if counts:
+            loss_sum += float(part)
+            weight += part_weight
+    loss_sum, weight = run.peers.total([loss_sum, weight])
     if not math.isfinite(loss_sum):
         raise Diverged(
             f"the held-out loss is {loss_sum / weight:.3g}: lower hyperparameters.learningRate (it is {run.spec.hyperparameters.learning_rate:g})."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skipjack.api.v1alpha1.finetunejob import MethodType
+from skipjack.api.v1alpha1.method import MethodType
 
 from . import full, lora
 from .base import Attach

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from .common import APIModel, Fraction, Name, Text, Word
+from .common import APIModel, Fraction, Name, Text
+from .method import Method
 from .pod import PodSettings
 from .rules import Rule, matches
 from .uris import CredentialPrefix, DataURI, ModelReference, OutputURI
@@ -40,11 +41,6 @@ class Overlong(StrEnum):
     FAIL = "Fail"
 
 
-class MethodType(StrEnum):
-    LORA = "LoRA"
-    FULL = "Full"
-
-
 class Scheduler(StrEnum):
     COSINE = "Cosine"
     LINEAR = "Linear"
@@ -54,6 +50,27 @@ class Scheduler(StrEnum):
 class Precision(StrEnum):
     FP32 = "FP32"
     BF16 = "BF16"
+    FP16 = "FP16"
+
+
+class Strategy(StrEnum):
+    """What of a model in training is shared out among the processes: nothing; optimiser state; gradients too; weights too."""
+
+    DDP = "DDP"
+    ZERO1 = "ZeRO1"
+    ZERO2 = "ZeRO2"
+    ZERO3 = "ZeRO3"
+
+
+class OptimizerOffload(StrEnum):
+    """The node's memory, or its disk."""
+
+    CPU = "CPU"
+    NVME = "NVMe"
+
+
+class ParameterOffload(StrEnum):
+    CPU = "CPU"
 
 
 class IfExists(StrEnum):
@@ -107,33 +124,6 @@ class Dataset(APIModel):
     )
 
 
-class LoRA(APIModel):
-    """Settings of low-rank adaptation (Hu et al. 2021)."""
-
-    rank: int | None = Field(None, ge=1, le=1024, description="Rank r of the update. Default: 16.")
-    alpha: float | None = Field(
-        None, gt=0, le=4096, description="Scale: the update counts alpha/rank times. Default: twice the rank."
-    )
-    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout on the adapter's input. Default: 0.")
-    target_modules: Annotated[list[Word], Field(min_length=1, max_length=64)] | None = Field(
-        None, description="Names of the linear layers to adapt. Default: all of them but the output head."
-    )
-
-
-class Method(APIModel):
-    """How the model is changed."""
-
-    rules: ClassVar = (
-        Rule(
-            "!has(self.lora) || self.type == 'LoRA'",
-            lambda own: own.lora is None or own.type is MethodType.LORA,
-            "method.lora goes with type LoRA alone: remove it or change the type",
-        ),
-    )
-    type: MethodType = Field(description="LoRA trains a small adapter; Full trains every weight.")
-    lora: LoRA | None = Field(None, description="Settings of LoRA.")
-
-
 class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
@@ -150,7 +140,7 @@ class Hyperparameters(APIModel):
         None, ge=1, le=65536, description="Examples in one optimiser step, over all pods."
     )
     learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Peak learning rate, a number. Default: 2e-4 for LoRA, 2e-5 for Full."
+        None, gt=0, le=1, description="Peak learning rate, a number. Default: by method, 2e-4 for LoRA."
     )
     scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
     warmup_ratio: Fraction | None = Field(
@@ -191,8 +181,36 @@ class Checkpoint(APIModel):
     keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")
 
 
+class Offloads(APIModel):
+    """What lies in a node's memory, or on its disk, instead of in its accelerators' memory."""
+
+    optimizer: OptimizerOffload | None = Field(
+        None,
+        description="The optimiser's state and its step: in memory (CPU), or with its moments on the disk of the scratch volume (NVMe). "
+        "Default: not offloaded.",
+    )
+    parameters: ParameterOffload | None = Field(
+        None, description="The weights while no layer needs them, in memory (CPU). Default: not offloaded."
+    )
+
+
 class Compute(APIModel):
     """Hardware in your own hands. Left out: the default node type, one node."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.offload) || !has(self.offload.optimizer) || (has(self.strategy) && self.strategy != 'DDP')",
+            lambda own: (
+                own.offload is None or own.offload.optimizer is None or own.strategy not in (None, Strategy.DDP)
+            ),
+            "offload.optimizer goes with a strategy that shares it out: choose strategy: ZeRO1, ZeRO2 or ZeRO3, on one accelerator too",
+        ),
+        Rule(
+            "!has(self.offload) || !has(self.offload.parameters) || (has(self.strategy) && self.strategy == 'ZeRO3')",
+            lambda own: own.offload is None or own.offload.parameters is None or own.strategy is Strategy.ZERO3,
+            "offload.parameters goes with the strategy that shares weights out: choose strategy: ZeRO3, on one accelerator too",
+        ),
+    )
 
     node_type: Name | None = Field(None, description="Name of a NodeType. Default: the one marked as default.")
     nodes: int | None = Field(None, ge=1, le=1024, description="Pods, one a node. Default: 1.")
@@ -203,7 +221,19 @@ class Compute(APIModel):
         None, ge=8, le=4_194_304, description="Most tokens in one forward pass. Default: by memory."
     )
     precision: Precision | None = Field(
-        None, description="Arithmetic of the forward pass. Default: BF16 where the node type has it."
+        None,
+        description="Arithmetic of the forward pass. Default: BF16 where the node type has it, else FP16, else FP32.",
+    )
+    strategy: Strategy | None = Field(
+        None,
+        description="What is shared out among the processes: nothing (DDP), the optimiser's state (ZeRO1), gradients too (ZeRO2), "
+        "weights too (ZeRO3). Default: DDP.",
+    )
+    offload: Offloads | None = Field(
+        None, description="What lies in the node's memory or on its disk. Default: nothing."
+    )
+    gradient_checkpointing: bool | None = Field(
+        None, description="true: activations are computed again in the backward pass, instead of kept. Default: false."
     )
 
 

@@ -14,17 +14,17 @@ from multiprocessing.process import BaseProcess
 import pytest
 import torch
 
-from skipjack_trainer.engine.strategy import DataParallel
+from skipjack_trainer.engine.peers import Gang
 from skipjack_trainer.errors import PeerLost
 
-Work = Callable[[DataParallel], object]
+Work = Callable[[Gang], object]
 
 
 def rank(number: int, port: int, work: Work, says: Connection) -> None:
     os.environ |= {
         "RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
-    peers = DataParallel(step_timeout=timedelta(seconds=2), waiting_timeout=timedelta(minutes=5))
+    peers = Gang(step_timeout=timedelta(seconds=2), waiting_timeout=timedelta(minutes=5))
     peers.barrier()
     says.send("joined")
     try:
@@ -58,21 +58,21 @@ def said(started: tuple[BaseProcess, Connection]) -> object:
     return words
 
 
-def barrier(peers: DataParallel) -> str:
+def barrier(peers: Gang) -> str:
     peers.barrier()
     return "together"
 
 
-def total(peers: DataParallel) -> str:
+def total(peers: Gang) -> str:
     peers.total([1.0])
     return "together"
 
 
 @pytest.mark.parametrize(("wait", "is_waited_for"), [(barrier, True), (total, False)])
 def test_work_of_rank_0_that_outlasts_a_steps_timeout_is_waited_for_at_a_barrier_alone(
-    wait: Callable[[DataParallel], str], is_waited_for: bool
+    wait: Callable[[Gang], str], is_waited_for: bool
 ) -> None:
-    def work(peers: DataParallel) -> str:
+    def work(peers: Gang) -> str:
         time.sleep(4 if peers.rank == 0 else 0)
         return wait(peers)
 
@@ -80,7 +80,7 @@ def test_work_of_rank_0_that_outlasts_a_steps_timeout_is_waited_for_at_a_barrier
 
 
 def test_a_peer_that_dies_is_noticed_at_once_by_those_who_wait() -> None:
-    def work(peers: DataParallel) -> str:
+    def work(peers: Gang) -> str:
         time.sleep(60 if peers.rank == 0 else 0)
         return barrier(peers)
 
@@ -93,7 +93,7 @@ def test_a_peer_that_dies_is_noticed_at_once_by_those_who_wait() -> None:
 
 
 def test_gradients_and_numbers_add_up_over_all_ranks_and_a_missing_gradient_counts_as_zero() -> None:
-    def work(peers: DataParallel) -> list[float]:
+    def work(peers: Gang) -> list[float]:
         first, second = (torch.nn.Parameter(torch.zeros(n)) for n in (2, 3))
         first.grad = torch.full((2,), 1.0 + peers.rank)
         if peers.rank:

@@ -1,0 +1,72 @@
+"""Tables that are kept on the pod's scratch volume, so that its other processes and a later start need not make them again.
+
+A key names everything that decides a table's content. A folder of that name is whole from the moment it is there: it is written
+under another name, and moved. What was damaged since is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skipjack.resolve import ResolvedSpec
+
+from ..in_turn import in_turn
+from .sources import Source, Sources
+from .table import NotWhole
+
+Whole = TypeVar("Whole")
+
+WRITERS = ("jinja2", "tokenizers", "transformers")
+"""Libraries that decide what a row becomes."""
+
+
+def kept(folder: Path, key: str, load: Callable[[Path], Whole], make: Callable[[Path], None]) -> Whole:
+    """What `load` reads from the folder that `make` has written. `load` raises NotWhole for one that it can't use."""
+    place = folder / key
+    try:
+        return load(place)
+    except NotWhole:
+        pass
+    with in_turn(folder):
+        try:
+            return load(place)
+        except NotWhole:
+            aside = folder / f"{key}.part"
+            for left_behind in (aside, place):
+                shutil.rmtree(left_behind, ignore_errors=True)
+            make(aside)
+            aside.rename(place)
+    return load(place)
+
+
+def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any) -> str:
+    """Of all that decides which tokens and weights the rows of `sources` become."""
+    told = {
+        "train": [_source(source) for source in sources.train],
+        "validation": [_source(source) for source in sources.validation],
+        "trainOn": spec.dataset.train_on,
+        "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
+        "special tokens": tokenizer.special_tokens_map,
+        "template": tokenizer.chat_template,
+        "code": [_of(file.read_bytes()) for file in sorted(Path(__file__).parent.glob("*.py"))],
+        "libraries": [version(name) for name in WRITERS],
+    }
+    return _of(json.dumps(told, sort_keys=True, default=str).encode())
+
+
+def _source(source: Source) -> list[Any]:
+    files = []
+    for file in source.files:
+        with file.path.open("rb") as content:
+            files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
+    return [source.told.uri, source.told.format, *files]
+
+
+def _of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
