@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from skipjack.api.v1alpha1 import BaseModelResource, NodeTypeResource
-from skipjack.api.v1alpha1.finetunejob import Precision
+from skipjack.api.v1alpha1.compute import Precision
 
 from .rendered import named, render
 

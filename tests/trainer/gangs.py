@@ -47,7 +47,7 @@ def gang(root: Path, attempt: int = 1, nodes: int = 2, only: int | None = None) 
     ]
 
 
-def workers(root: Path, world: int = 2) -> list[Forked]:
+def workers(root: Path, world: int = 2, attempt: int = 1) -> list[Forked]:
     """Workers as of one pod, without a launcher, each with a file system of its own: these begin at once."""
     port = free_port()
     return [
@@ -57,6 +57,7 @@ def workers(root: Path, world: int = 2) -> list[Forked]:
             RANK=str(rank),
             LOCAL_RANK=str(rank),
             WORLD_SIZE=str(world),
+            SKIPJACK_ATTEMPT=str(attempt),
             MASTER_ADDR="127.0.0.1",
             MASTER_PORT=str(port),
             GLOO_SOCKET_IFNAME="lo",

@@ -70,7 +70,7 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
 
 
 def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
-    """`changes` are of its config."""
+    """`changes` are to its config."""
     register()
     kind = "phi3" if family in PHI3 else family
     sizes = PHI3SMALL if family == "phi3small" else SIZES | PHI3.get(family, {})

@@ -62,9 +62,9 @@ def laid_out(
     base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    plain = tiny.model(family).to(base)
-    plain.set_attn_implementation(attention_of(told, plain.config))
-    model = quicken(METHODS[told.method.type](plain, told))
+    model = tiny.model(family).to(base)
+    model.set_attn_implementation(attention_of(told, model.config))
+    model = quicken(METHODS[told.method.type].attach(model, told))
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,20 @@ def test_a_second_preparation_maps_the_files_of_the_first(pod: Pod) -> None:
 
 
 def test_what_decides_the_tokens_decides_whether_they_are_found(pod: Pod) -> None:
-    pod.prepare()
-    changes: dict[str, Any] = {
-        "content": lambda: pod.bring(*tiny.chats(13)),
-        "name": lambda: (pod.bring(*tiny.chats(13), name="b.jsonl"), pod.prepare(name="b.jsonl")),
+    pod.bring(*tiny.chats(12), name="b.jsonl")
+    pod.prepare(chats.tokenizer(tiny.CHATML))
+    different: dict[str, Callable[[], Prepared]] = {
+        "name": lambda: pod.prepare(name="b.jsonl"),
+        "tokenizer": pod.prepare,
         "template": lambda: pod.prepare(tiny.tokenizer(chats.MARKED)),
         "end of sequence": lambda: pod.prepare(chats.tokenizer(tiny.CHATML, "</s>")),
         "trainOn": lambda: pod.prepare(dataset={"trainOn": "All"}),
         "validation": lambda: pod.prepare(dataset={"validation": [{"uri": "pvc://data/b.jsonl"}]}),
+        "content": lambda: (pod.bring(*tiny.chats(13)), pod.prepare())[1],
     }
-    for number, (name, change) in enumerate(changes.items(), 2):
-        change()
-        pod.prepare()
-        assert pod.times_made() >= number, name
-    made = pod.times_made()
+    for made, (name, prepared) in enumerate(different.items(), 2):
+        prepared()
+        assert pod.times_made() == made, name
     pod.prepare(hyperparameters={"maxLength": 16, "maxSteps": 1})
     pod.prepare(dataset={"validationSplit": "20%"})
     assert pod.times_made() == made, "rows are cut and held out of what is kept"
@@ -144,9 +145,10 @@ def test_cutting_and_choosing_give_what_a_list_would(pod: Pod) -> None:
     whole = pod.prepare().train
     listed = list(whole)
     chosen = np.arange(len(listed)) % 3 == 1
-    some = whole.only(chosen).cut(9)
-    expected = [row.input_ids[:9].tolist() for row, taken in zip(listed, chosen, strict=True) if taken]
+    some = whole.only(chosen).cut(25)
+    expected = [row.input_ids[:25].tolist() for row, taken in zip(listed, chosen, strict=True) if taken]
     assert [row.input_ids.tolist() for row in some] == expected
+    assert 0 < some.learnt_tokens() < whole.only(chosen).learnt_tokens()
     assert some.learnt_tokens() == sum(float(row.weights.sum()) for row in some)
     assert [row.place for row in whole[2:5]] == [row.place for row in listed[2:5]]
     prints = {example.fingerprint(rows) for rows in (whole, some, whole.cut(9), whole[::-1], whole[1:])}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.trainer import tiny
+from tests.trainer import forked, tiny
 from tests.trainer.gangs import RESULT, ends, gang, learnt, until, with_processes, workers
 from tests.trainer.trainees import run_here
 
@@ -133,3 +133,30 @@ def test_a_pod_that_vanishes_is_told_as_a_lost_peer(tmp_path: Path) -> None:
     ends(second)
     assert code == ExitCode.PEER_LOST, output
     assert tiny.last_word(tmp_path / "pod-0")["reason"] == "PeerLost"
+
+
+def test_a_gang_that_shares_out_everything_is_stopped_and_goes_on_with_its_pods_processes_and_with_one(
+    alone: Curve, tmp_path: Path
+) -> None:
+    shared: dict[str, Any] = {"strategy": "ZeRO3", "offload": {"optimizer": "CPU"}}
+    two_pods = tiny.resolved(**STEPS, compute=TWO_NODES | shared, checkpoint={"everySteps": 1000})
+    pods = gang(tiny.furnish(tmp_path, two_pods))
+    until(pods[0], "step 5/")
+    pods[1].send_signal(signal.SIGTERM)
+    ended = [ends(pod) for pod in pods]
+    assert [code for code, _ in ended] == [ExitCode.INTERRUPTED] * 2, "\n=====\n".join(output for _, output in ended)
+
+    one_pod: dict[str, Any] = {"precision": "FP32", "microBatchTokens": 96}
+    processes = tiny.resolved(**STEPS, compute=one_pod | {"strategy": "ZeRO1"}, checkpoint={"everySteps": 4})
+    first, second = workers(tiny.furnish(tmp_path, processes), attempt=2)
+    assert any("going on from the checkpoint of step" in line for line in until(first, "step 16/"))
+    for worker in (first, second):
+        worker.kill()
+        ends(worker)
+
+    tiny.furnish(tmp_path, tiny.resolved(**STEPS, compute=one_pod | {"strategy": "ZeRO3"}))
+    code, output = ends(forked.start(tmp_path, SKIPJACK_ATTEMPT="3"))
+    assert code == ExitCode.OK, output
+    assert same(learnt(tmp_path), alone)
+    card = (tmp_path / RESULT / "README.md").read_text()
+    assert "> (nothing)" not in card.partition("After:")[0]

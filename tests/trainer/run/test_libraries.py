@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 from tests.trainer import tiny
@@ -25,6 +26,13 @@ def test_a_job_that_quantises_nothing_finds_no_bitsandbytes(method: str) -> None
     assert importlib.util.find_spec("bitsandbytes") is None, "what PEFT, accelerate and transformers ask"
     with pytest.raises(ImportError):
         import bitsandbytes  # noqa: F401
+
+
+@pytest.mark.usefixtures("nothing_imported")
+@pytest.mark.parametrize("method", [{"type": "QLoRA"}, {"type": "LoRA", "quantization": {"type": "NF4"}}])
+def test_a_job_that_quantises_finds_it(method: dict[str, Any]) -> None:
+    leave_out_unused(tiny.resolved(method=method))
+    assert importlib.util.find_spec("bitsandbytes")
 
 
 def test_what_is_imported_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:

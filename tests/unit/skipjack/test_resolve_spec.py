@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.builders import base_model, catalogue, gpu, node_type, spec
 
-from skipjack.api.v1alpha1.finetunejob import Precision, Task
+from skipjack.api.v1alpha1.compute import Precision
+from skipjack.api.v1alpha1.finetunejob import Task
 from skipjack.api.v1alpha1.method import MethodType
+from skipjack.methods import METHODS
 from skipjack.resolve import Catalogue, DataFacts, ResolvedSpec, SpecRefused, resolve_data, resolve_spec
 
 
@@ -120,6 +124,41 @@ def test_precision_is_what_the_hardware_has() -> None:
     assert resolved(catalogue(node_type(precisions=["FP32"]))).compute.precision is Precision.FP32
     with pytest.raises(SpecRefused, match=r"has no BF16, it has FP32"):
         resolved(catalogue(node_type(precisions=["FP32"])), compute={"precision": "BF16"})
+
+
+@pytest.mark.parametrize(
+    ("has", "best"), [(["FP32", "BF16", "FP16"], "BF16"), (["FP32", "FP16"], "FP16"), (["FP32"], "FP32")]
+)
+def test_a_node_type_without_bf16_gets_fp16_if_it_has_that(has: list[str], best: str) -> None:
+    assert resolved(catalogue(node_type(precisions=has))).compute.precision.value == best
+
+
+def test_nothing_is_shared_out_nor_computed_again_unless_asked() -> None:
+    job = resolved()
+    assert (job.compute.strategy, job.compute.offload.optimizer, job.compute.offload.parameters) == ("DDP", None, None)
+    assert job.compute.gradient_checkpointing is False
+    assert origin(job, "compute.strategy") == origin(job, "compute.offload.optimizer") == "default"
+    job = resolved(compute={"strategy": "ZeRO3", "offload": {"optimizer": "NVMe", "parameters": "CPU"}})
+    assert (job.compute.offload.optimizer, job.compute.offload.parameters) == ("NVMe", "CPU")
+    assert origin(job, "compute.strategy") == origin(job, "compute.offload.parameters") == "spec"
+
+
+def test_a_strategy_that_a_method_cannot_be_trained_under_is_refused_with_those_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuses = replace(METHODS[MethodType.LORA], refuses_strategies={"ZeRO3": "which can't cut it up"})
+    monkeypatch.setitem(METHODS, MethodType.LORA, refuses)
+    with pytest.raises(
+        SpecRefused, match=r"compute\.strategy: LoRA.*ZeRO3, which can't cut it up.*DDP, ZeRO1, ZeRO2, or"
+    ) as no:
+        resolved(compute={"strategy": "ZeRO3"})
+    assert no.value.reason == "StrategyUnsupported"
+    assert resolved(compute={"strategy": "ZeRO2"}).compute.strategy == "ZeRO2"
+
+
+def test_activations_are_not_computed_again_by_a_method_that_cannot() -> None:
+    with pytest.raises(SpecRefused, match=r"compute\.gradientCheckpointing: PrefixTuning"):
+        resolved(compute={"gradientCheckpointing": True}, method={"type": "PrefixTuning"})
 
 
 def test_the_data_settles_what_was_left_open() -> None:

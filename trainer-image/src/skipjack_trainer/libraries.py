@@ -6,18 +6,12 @@ import sys
 
 from skipjack.resolve import ResolvedSpec
 
-QUANTISED_BY_BITSANDBYTES = frozenset({"QLoRA", "LoftQ"})
-"""Method types whose base is held in 4 bits whatever else the spec says."""
-
 
 def leave_out_unused(spec: ResolvedSpec) -> None:
     """From now on an import of what this job doesn't use fails, as it would where that isn't installed.
 
     PEFT imports bitsandbytes where it is installed: 1 to 2 s of every start, and a warning about kernels that are not there.
     """
-    quantises = (
-        spec.method.type.value in QUANTISED_BY_BITSANDBYTES or getattr(spec.method, "quantization", None) is not None
-    )
-    if not quantises:
+    if spec.method.quantization is None:
         # None is Python's way to say that a module is not to be imported. One that is there already stays.
         sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Precision, Strategy
+from skipjack.api.v1alpha1.compute import Precision, Strategy
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 from .errors import ModelNotFound, ModelUnsupported
 from .fast import attention
 from .models import make_known, own_tokenizer
+from .quantize import configuration, keep_trainable
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
@@ -113,20 +114,28 @@ def turns_otherwise_beyond(config: Any) -> int | None:
 
 
 def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
-    """The causal model. A frozen base is in the precision of the forward pass; weights that are trained are fp32 masters."""
+    """The causal model. A frozen base is in the precision of the forward pass, or quantised; weights that are trained are fp32 masters."""
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
+    quantization = spec.method.quantization
+    how: dict[str, Any] = {
+        "dtype": dtype,
+        "attn_implementation": attention_of(spec, read_config(folder)),
+        "trust_remote_code": False,
+    }
+    if quantization:
+        how |= {"quantization_config": configuration(quantization, dtype), "device_map": {"": device}}
     try:
         make_known(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, attn_implementation=attention_of(spec, read_config(folder)), trust_remote_code=False
-        )
+        model = AutoModelForCausalLM.from_pretrained(folder, **how)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
+    if quantization:
+        return keep_trainable(model)
     # Sharing weights out moves them one by one: all of them needn't fit on a device.
     return model if spec.compute.strategy is Strategy.ZERO3 else model.to(device)
 

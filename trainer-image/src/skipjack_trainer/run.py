@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
 
 from .answers import answers
@@ -30,7 +30,7 @@ from .export.card import Story, write_card
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
-from .methods import METHODS
+from .methods import METHODS, refuse_unfit
 from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
@@ -60,7 +60,9 @@ def run(pod: Pod, stop: Stop) -> Result:
         with in_turn(access.scratch):
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
-        config, tokenizer = read_config(folder), load_tokenizer(folder)
+        config = read_config(folder)
+        refuse_unfit(spec, config)
+        tokenizer = load_tokenizer(folder)
         prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config), access.scratch)
         spec = prepared.spec
         for uri, layout in prepared.layouts.items():
@@ -69,7 +71,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
-        model = quicken(METHODS[spec.method.type](load_model(folder, spec, device), spec))
+        model = quicken(METHODS[spec.method.type].attach(load_model(folder, spec, device), spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -113,8 +115,9 @@ def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable
         )
     data = fingerprint(run.train)
     if state is None:
-        metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}
-        state = State(0, [], Before(metrics, answers(run, tokenizer), data))
+        with run.strategy.objective.method.untouched(run.model):
+            metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}
+            state = State(0, [], Before(metrics, answers(run, tokenizer), data))
     elif state.before.data != data:
         raise DataInvalid(
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."

@@ -10,4 +10,7 @@ ADALORA = MethodDefaults(
     learning_rate=1e-3,
     settings=ADAPTER,
     base=Base.MAY_BE_QUANTIZED,
+    refuses_strategies=dict.fromkeys(
+        ("ZeRO1", "ZeRO2", "ZeRO3"), "it weighs ranks by whole gradients, which are shared out there"
+    ),
 )

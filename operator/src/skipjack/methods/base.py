@@ -40,7 +40,6 @@ class MethodDefaults:
     """Whether rows may share a sequence. Virtual tokens stand before the first row alone, and are seen by all."""
     merges: bool = True
     """Whether what was learnt can be added to the base's own weights."""
-    needs_accelerator: bool = False
     linear_only: bool = False
     """Whether it can't adapt Conv1D, which GPT-2 is made of in place of linear layers."""
     labels_tokens: bool = True

@@ -1,16 +1,13 @@
 """LoftQ. Its rate is QLoRA's, which the paper compares with."""
 
 from .base import Base, MethodDefaults
-from .lora import ADAPTER
+from .pissa import SPLIT
 
 LOFTQ = MethodDefaults(
-    about="QLoRA whose adapter begins as what quantisation has lost.",
+    about="QLoRA whose adapter begins as what quantisation took from each weight.",
     paper="Li et al. 2023, arXiv:2310.08659",
-    take_it="QLoRA loses too much quality. Its start is computed on an accelerator.",
+    take_it="QLoRA loses too much quality, or its rank is low.",
     learning_rate=2e-4,
-    settings=ADAPTER | {"rank_stabilized": False, "learning_rate_ratio": 1.0},
-    alpha_per_rank=1.0,
+    settings=SPLIT,
     base=Base.QUANTIZED,
-    needs_accelerator=True,
-    linear_only=True,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from ..api.v1alpha1.compute import Strategy
 from ..api.v1alpha1.method import Method, MethodType, QuantizationType, block_of
 from ..methods import METHODS, Base, MethodDefaults
 from .catalogue import SpecRefused
@@ -19,18 +20,33 @@ def default_of(own: Method | None) -> str:
     return f"default of {(own.type if own else MethodType.LORA).value}"
 
 
-def resolve_method(own: Method | None, accelerators: int, choices: Choices) -> tuple[dict[str, Any], MethodDefaults]:
+def resolve_method(
+    own: Method | None, compute: dict[str, Any], choices: Choices
+) -> tuple[dict[str, Any], MethodDefaults]:
     """The method as the resolved spec holds it, and what it says of itself. Raises SpecRefused."""
     kind = choices.choose("method.type", own and own.type, MethodType.LORA)
     method = METHODS[kind]
-    if method.needs_accelerator and not accelerators:
-        raise SpecRefused(
-            "AcceleratorNeeded",
-            f"spec.method.type: {kind.value} needs an accelerator, the chosen node type has none: choose QLoRA, or name a nodeType that has one.",
-        )
+    _refuse_compute(kind, method, compute)
     told = {"type": kind, "quantization": _quantization(own, kind, method, choices)}
     block = block_of(kind)
     return (told | {block: _settings(own, kind, method, block, choices)} if block else told), method
+
+
+def _refuse_compute(kind: MethodType, method: MethodDefaults, compute: dict[str, Any]) -> None:
+    """Raises SpecRefused where the method can't be trained as `compute` says."""
+    strategy = compute["strategy"].value
+    if strategy in method.refuses_strategies:
+        able = ", ".join(known.value for known in Strategy if known.value not in method.refuses_strategies)
+        raise SpecRefused(
+            "StrategyUnsupported",
+            f"spec.compute.strategy: {kind.value} can't be trained under {strategy}: {method.refuses_strategies[strategy]}; "
+            f"choose {able}, or another method.",
+        )
+    if compute["gradient_checkpointing"] and not method.checkpoints_gradients:
+        raise SpecRefused(
+            "GradientCheckpointingUnsupported",
+            f"spec.compute.gradientCheckpointing: {kind.value} can't compute activations again: leave it out, or choose another method.",
+        )
 
 
 def _settings(

@@ -8,18 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..api.v1alpha1.finetunejob import (
-    IfExists,
-    OptimizerOffload,
-    Overlong,
-    ParameterOffload,
-    Precision,
-    RowFormat,
-    Scheduler,
-    Strategy,
-    Task,
-    TrainOn,
-)
+from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
+from ..api.v1alpha1.finetunejob import IfExists, Overlong, RowFormat, Scheduler, Task, TrainOn
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..protocol import ResolvedValue
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from .strategies import Strategy
 MANIFEST = "manifest.json"
 FENCE = "fence.json"
 STATE = "state.json"
+EXTRA = "extra"
 PART_BYTES = 2**30
 """A rank holds about so much of a checkpoint in memory at a time."""
 
@@ -177,9 +179,9 @@ class Checkpoints:
 
 
 def parts(strategy: Strategy) -> Iterator[dict[str, torch.Tensor]]:
-    """What this rank writes, in parts of about PART_BYTES: of every world-th parameter `KIND:NAME` → tensor, in host memory."""
+    """What this rank writes, in parts of about PART_BYTES: of every world-th entry `KIND:NAME` → tensor, in host memory."""
     part: dict[str, torch.Tensor] = {}
-    for number, (name, state) in enumerate(strategy.states()):
+    for number, (name, state) in enumerate(chain(strategy.states(), extras(strategy))):
         if number % strategy.peers.world == strategy.peers.rank:
             part |= {f"{kind}:{name}": tensor.cpu().contiguous() for kind, tensor in state.items()}
         if sum(tensor.nbytes for tensor in part.values()) >= PART_BYTES:
@@ -198,9 +200,20 @@ def take(strategy: Strategy, files: list[Path]) -> None:
             for key in part.keys():  # noqa: SIM118 -- it is no dictionary
                 kind, _, name = key.partition(":")
                 kinds.setdefault(name, {})[kind] = part
+        device, extra = strategy.objective.device, {}
         for name, parts_of in sorted(kinds.items()):
-            device = strategy.objective.device
-            strategy.take(name, {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()})
+            state = {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()}
+            if EXTRA in state:
+                extra[name] = state[EXTRA]
+            else:
+                strategy.take(name, state)
+        strategy.objective.method.take_extra(strategy.objective.model, extra)
+
+
+def extras(strategy: Strategy) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """What the method keeps beside parameters, the same on all ranks."""
+    objective = strategy.objective
+    yield from ((name, {EXTRA: tensor}) for name, tensor in objective.method.extra_state(objective.model).items())
 
 
 def is_whole(file: Path | None, told: dict[str, Any]) -> bool:

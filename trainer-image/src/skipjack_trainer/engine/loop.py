@@ -19,6 +19,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
+from ..methods import METHODS
 from ..model import turns_otherwise_beyond
 from .batches import group, packed, padded
 from .checkpoint import Checkpoints, State
@@ -89,9 +90,15 @@ class Trainee:
 
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
-    settings = spec.hyperparameters
+    settings, factor_of = spec.hyperparameters, METHODS[spec.method.type].rate_factor
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in trained(model):
+        groups.setdefault(factor_of(name, spec), []).append(parameter)
     return torch.optim.AdamW(
-        [p for _, p in trained(model)], lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        [{"params": parameters, "rate_factor": times} for times, parameters in groups.items()],
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 
@@ -181,8 +188,10 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
     for members, counts in run.share(run.train, indices):
         torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
-        part, _ = run.loss([run.train[index] for index in members])
-        run.strategy.backward(part * (counts / weight), scale)
+        part, part_weight = run.loss([run.train[index] for index in members])
+        # By each part's weight, the penalty counts once over the whole step.
+        penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
+        run.strategy.backward(penalised * (counts / weight), scale)
         if counts:
             losses += part.detach()
             tokens += sum(len(run.train[index]) for index in members)

@@ -9,6 +9,7 @@ import torch
 
 from skipjack.resolve import ResolvedSpec
 
+from ..methods import METHODS
 from ..model import DTYPES
 from ..tasks import TASKS
 from ..tasks.base import MicroBatch
@@ -21,6 +22,7 @@ class Objective(torch.nn.Module):
         super().__init__()
         assert spec.task is not None, "resolve_data settles it"
         self.model, self.device = model, device
+        self.method = METHODS[spec.method.type]
         self.task, self.dtype = TASKS[spec.task], DTYPES.get(spec.compute.precision)
         self.trainable_parameters = sum(parameter.numel() for _, parameter in trained(model))
         self.total_parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from skipjack.api.v1alpha1.finetunejob import Precision
+from skipjack.api.v1alpha1.compute import Precision
 
 FIRST = 2.0**16
 SMALLEST = 1.0

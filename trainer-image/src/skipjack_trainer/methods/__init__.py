@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from skipjack.api.v1alpha1.method import MethodType
 
-from . import full, lora
-from .base import Attach
+from . import adalora, basis, full, ia3, loftq, lora, lycoris, orthogonal, prompt, shira, split
+from .base import Method
+from .fits import refuse_unfit
 
-METHODS: dict[MethodType, Attach] = {
-    MethodType.LORA: lora.attach,
-    MethodType.FULL: full.attach,
+METHODS: dict[MethodType, Method] = {
+    MethodType.FULL: full.FULL,
+    MethodType.LORA: lora.LORA,
+    MethodType.RSLORA: lora.LORA,
+    MethodType.LORA_PLUS: lora.LORA,
+    MethodType.PISSA: split.PISSA,
+    MethodType.OLORA: split.OLORA,
+    MethodType.DORA: lora.LORA,
+    MethodType.QLORA: lora.LORA,
+    MethodType.LOFTQ: loftq.LOFTQ,
+    MethodType.ADALORA: adalora.ADALORA,
+    MethodType.VERA: basis.VERA,
+    MethodType.RANDLORA: basis.RANDLORA,
+    MethodType.LOHA: lycoris.LOHA,
+    MethodType.LOKR: lycoris.LOKR,
+    MethodType.SHIRA: shira.SHIRA,
+    MethodType.FOURIERFT: basis.FOURIERFT,
+    MethodType.OFT: orthogonal.OFT,
+    MethodType.BOFT: orthogonal.BOFT,
+    MethodType.IA3: ia3.IA3,
+    MethodType.PREFIX_TUNING: prompt.PREFIX_TUNING,
+    MethodType.PROMPT_TUNING: prompt.PROMPT_TUNING,
+    MethodType.P_TUNING: prompt.P_TUNING,
 }
 
-__all__ = ["METHODS", "Attach"]
+__all__ = ["METHODS", "Method", "refuse_unfit"]

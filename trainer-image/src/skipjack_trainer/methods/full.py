@@ -6,6 +6,11 @@ from typing import Any
 
 from skipjack.resolve import ResolvedSpec
 
+from .base import Method
+
 
 def attach(model: Any, spec: ResolvedSpec) -> Any:
     return model.requires_grad_(True)
+
+
+FULL = Method(attach)

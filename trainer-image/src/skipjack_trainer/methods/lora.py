@@ -1,43 +1,43 @@
-"""LoRA by PEFT."""
+"""LoRA and what differs from it by settings alone: rsLoRA, LoRA+, DoRA, QLoRA."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
-
-import torch
 
 from skipjack.resolve import ResolvedSpec
 
-from ..errors import ConfigurationInvalid
+from .adapt import adapt, targets
+from .base import Method
 
 
 def attach(model: Any, spec: ResolvedSpec) -> Any:
-    """The model with fp32 adapters beside its linear layers, the output head left out. Raises ConfigurationInvalid."""
-    from peft import LoraConfig, get_peft_model
+    """The model with low-rank adapters beside its linear layers. Raises ConfigurationInvalid."""
+    return adapt(model, lora_config(model, spec), spec)
+
+
+def lora_config(model: Any, spec: ResolvedSpec, start: bool | str = True) -> Any:
+    """PEFT's configuration; the adapter begins as PEFT's `init_lora_weights` calls it."""
+    from peft import LoraConfig
 
     settings = spec.method.lora
     assert settings is not None, "resolve_spec settles it"
-    config = LoraConfig(
+    assert settings.alpha is not None, "resolve_spec settles it"
+    return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=list(settings.target_modules) if settings.target_modules else "all-linear",
-        task_type="CAUSAL_LM",
+        lora_dropout=settings.dropout or 0.0,
+        target_modules=targets(model, settings.target_modules),
+        use_dora=settings.dora,
+        use_rslora=settings.rank_stabilized,
+        init_lora_weights=start,
     )
-    torch.manual_seed(spec.hyperparameters.seed)
-    try:
-        adapted = get_peft_model(model, config)
-    except ValueError as error:
-        known = sorted(
-            {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-        )
-        raise ConfigurationInvalid(
-            f"method.lora.targetModules: {error}. This model's linear layers are {', '.join(known)}."
-        ) from error
-    name, _, revision = spec.model.uri.removeprefix("hf://").partition("@")
-    adapted.peft_config["default"].base_model_name_or_path = name
-    adapted.peft_config["default"].revision = revision or None
-    # Left to itself PEFT asks the hub whether the vocabulary has grown. It never grows here, and the hub may be out of reach.
-    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
-    return adapted
+
+
+def rate_factor(name: str, spec: ResolvedSpec) -> float:
+    """LoRA+: the B matrices learn faster."""
+    settings = spec.method.lora
+    assert settings is not None, "resolve_spec settles it"
+    return settings.learning_rate_ratio if ".lora_B." in name else 1.0
+
+
+LORA = Method(attach, rate_factor)

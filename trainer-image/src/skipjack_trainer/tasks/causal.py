@@ -29,10 +29,12 @@ def loss(model: Any, batch: MicroBatch) -> tuple[torch.Tensor, float]:
 def _from_logits(model: Any, batch: MicroBatch, places: dict[str, Any]) -> torch.Tensor:
     """For models whose head does more than multiply: only the model itself knows its logits."""
     columns = batch.weights.any(dim=0).nonzero().squeeze(1)
+    # Counted from the end: virtual tokens before the text have logits too.
+    before = columns - 1 - batch.input_ids.shape[1]
     if keeps_logits(model):
-        logits = model(batch.input_ids, **places, use_cache=False, logits_to_keep=columns - 1).logits
+        logits = model(batch.input_ids, **places, use_cache=False, logits_to_keep=before).logits
     else:
-        logits = model(batch.input_ids, **places, use_cache=False).logits[:, columns - 1]
+        logits = model(batch.input_ids, **places, use_cache=False).logits[:, before]
     weights = batch.weights[:, columns].flatten()
     labels = batch.input_ids[:, columns].flatten()
     rows = logits.flatten(0, 1)

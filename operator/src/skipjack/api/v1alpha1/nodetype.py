@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from .common import CPU, QUALIFIED, SUBDOMAIN, APIModel, LabelKey, LabelValue, Memory, Name, Toleration, Word
-from .finetunejob import Precision
+from .compute import Precision
 from .rules import Rule, matches, never, quantity
 
 ExtendedResource = Annotated[

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.resolve import ResolvedSpec
 
 from ..objective import Objective

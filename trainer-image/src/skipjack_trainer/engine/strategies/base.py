@@ -79,4 +79,4 @@ def set_step(optimizer: torch.optim.Optimizer, step: int) -> None:
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate_factor"]

@@ -26,6 +26,7 @@ class Replicated:
     ) -> None:
         self.objective, self.optimizer, self.peers = objective, optimizer, peers
         self.parameters = dict(trained(objective.model))
+        self.steps = 0
         prepare(optimizer, self.parameters.values())
 
     def __call__(self, batch: MicroBatch) -> tuple[torch.Tensor, float]:
@@ -45,6 +46,8 @@ class Replicated:
         set_rate(self.optimizer, rate)
         if math.isfinite(norm):
             self.optimizer.step()
+            self.steps += 1
+            self.objective.method.after_step(self.objective.model, self.steps)
         self.optimizer.zero_grad(set_to_none=True)
         return norm
 
@@ -61,6 +64,7 @@ class Replicated:
             self.optimizer.state[parameter][moment].copy_(state[moment])
 
     def take_step(self, step: int) -> None:
+        self.steps = step
         set_step(self.optimizer, step)
 
     @contextmanager

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import OptimizerOffload
-from skipjack.api.v1alpha1.finetunejob import Strategy as Kind
+from skipjack.api.v1alpha1.compute import OptimizerOffload
+from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.resolve import ResolvedSpec
 
 from ...tasks.base import MicroBatch

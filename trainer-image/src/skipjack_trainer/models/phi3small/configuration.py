@@ -13,7 +13,6 @@ class Phi3SmallConfig(PreTrainedConfig):
     """Raises ValueError for a value whose meaning the sources don't tell."""
 
     model_type = "phi3small"
-    keys_to_ignore_at_inference = ("past_key_values",)
 
     vocab_size: int = 100352
     max_position_embeddings: int = 8192

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -97,10 +97,10 @@ class Phi3SmallPreTrainedModel(PreTrainedModel):
     config: Phi3SmallConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("Phi3SmallDecoderLayer",)
-    _skip_keys_device_placement = ("past_key_values",)
+    _no_split_modules: ClassVar[list[str]] = ["Phi3SmallDecoderLayer"]
+    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
     _supports_sdpa = True
-    _keys_to_ignore_on_load_unexpected = (r"rotary_emb\.inv_freq$",)
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"rotary_emb\.inv_freq$"]
 
 
 class Phi3SmallModel(Phi3SmallPreTrainedModel):
@@ -150,7 +150,7 @@ class Phi3SmallForCausalLM(Phi3SmallPreTrainedModel, GenerationMixin):
     """Its logits are the head's divided by `mup_width_multiplier`, and none for UNUSED_TOKENS: a loss that is worked out from the
     hidden states and the head's weights has to do the same."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012 -- transformers' own interface
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
 
     def __init__(self, config: Phi3SmallConfig) -> None:
         super().__init__(config)

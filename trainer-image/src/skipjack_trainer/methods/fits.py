@@ -1,0 +1,28 @@
+"""What a method can't do with a model, told from the model's configuration alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skipjack.methods import METHODS
+from skipjack.resolve import ResolvedSpec
+
+from ..errors import ConfigurationInvalid
+
+OF_CONV1D = frozenset({"gpt2", "openai-gpt"})
+"""Families (`model_type`) made of Conv1D in place of linear layers. Quantised, they are made of linear ones."""
+WITHOUT_CACHE = frozenset({"SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"})
+TOKEN_BY_TOKEN = frozenset({"TOKEN_CLS", "QUESTION_ANS"})
+
+
+def refuse_unfit(spec: ResolvedSpec, config: Any, kind: str = "CAUSAL_LM") -> None:
+    """Raises ConfigurationInvalid where the method can't tune such a model. `kind` is PEFT's task type."""
+    name, method = spec.method.type.value, METHODS[spec.method.type]
+    if method.linear_only and config.model_type in OF_CONV1D and not spec.method.quantization:
+        raise ConfigurationInvalid(
+            f"method.type: {name} adapts linear layers, and a {config.model_type} is made of Conv1D: choose LoRA, or another model."
+        )
+    if not method.labels_tokens and kind in TOKEN_BY_TOKEN:
+        raise ConfigurationInvalid(
+            f"method.type: {name} puts virtual tokens into the text, whose every token is to be labelled: choose LoRA."
+        )

@@ -1,0 +1,69 @@
+"""A frozen base model in 4 bits, by bitsandbytes: its linear layers but the head.
+
+Embeddings and norms stay in the precision of the forward pass. The usual preparation for k-bit training makes them fp32: at a
+vocabulary of 128k and a width of 4096 another 1 GB, for weights that nobody trains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from skipjack.resolve.resolved import ResolvedQuantization
+
+
+def configuration(settings: ResolvedQuantization, dtype: torch.dtype) -> Any:
+    """What `from_pretrained` takes; `dtype` is that of the forward pass."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=settings.type.value.lower(),
+        bnb_4bit_use_double_quant=settings.double_quant,
+        bnb_4bit_compute_dtype=dtype,
+        # Strategies that share weights out take those of one dtype together.
+        bnb_4bit_quant_storage=dtype,
+    )
+
+
+def keep_trainable(model: Any) -> Any:
+    """The quantised model, which will not lose its gradients.
+
+    On CPUs with AVX512-BF16 a forward pass in evaluation mode packs the weights anew for a kernel without a backward pass: from then
+    on nothing before them learns, and what is dequantised is garbage.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def dequantized(layer: Any) -> torch.Tensor:
+    """[out, in] in fp32: what a quantised linear layer computes with."""
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+
+
+def dequantize(model: Any) -> Any:
+    """The model with its quantised layers as plain ones, in fp32."""
+    from bitsandbytes.nn import Linear4bit
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Linear4bit):
+            plain = torch.nn.Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
+            plain.weight = torch.nn.Parameter(dequantized(module), requires_grad=False)
+            if module.bias is not None:
+                plain.bias = torch.nn.Parameter(module.bias.data.float(), requires_grad=False)
+            model.set_submodule(name, plain)
+    # Until these are gone it can be neither cast nor saved.
+    model.hf_quantizer = None
+    for told in ("is_quantized", "is_loaded_in_4bit", "quantization_method"):
+        if hasattr(model, told):
+            delattr(model, told)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model
