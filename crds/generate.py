@@ -1,4 +1,4 @@
-"""Writes crds/*.yaml, the chart's copy of them, and docs/reference.md from the pydantic models. `make crds`."""
+"""Writes crds/*.yaml, the chart's copy of them, docs/reference.md and the methods on docs/techniques.md from the models. `make crds`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ sys.path.insert(0, str(ROOT / "operator/src"))
 
 from skipjack.api.crd import crds  # noqa: E402
 from skipjack.api.reference import reference  # noqa: E402
+from skipjack.methods.page import page  # noqa: E402
 
 WRAPPER = "{{- if .Values.crds.enabled }}\n%s{{- end }}\n"
+BEGIN, END = "<!-- methods -->\n", "<!-- /methods -->"
 KEEP = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    skipjack.dev/from: crds\n"
 
 
@@ -27,7 +29,13 @@ class Dumper(yaml.SafeDumper):
 
 def files() -> dict[Path, str]:
     """Path → content of everything that is generated."""
-    written: dict[Path, str] = {ROOT / "docs/reference.md": reference()}
+    techniques = ROOT / "docs/techniques.md"
+    before, _, rest = techniques.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    written: dict[Path, str] = {
+        ROOT / "docs/reference.md": reference(),
+        techniques: f"{before}{BEGIN}{page()}{END}{after}",
+    }
     for crd in crds():
         text = yaml.dump(crd, Dumper=Dumper, sort_keys=False, width=120)
         name = f"{crd['spec']['names']['plural']}.yaml"

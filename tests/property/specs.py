@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from skipjack.api.v1alpha1 import FineTuneJobSpec
+from skipjack.api.v1alpha1.method import MethodType, block_of
 from skipjack.api.v1alpha1.pod import EnvVar
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
@@ -54,7 +55,13 @@ pods = _some(
     priorityClassName=names,
     env=st.lists(env, max_size=3),
 )
-methods = st.sampled_from([{"type": "Full"}, {"type": "LoRA"}, {"type": "LoRA", "lora": {"rank": 4}}])
+ranks = st.fixed_dictionaries({"rank": st.integers(1, 1024)})
+kinds = st.sampled_from(list(MethodType)).flatmap(
+    lambda kind: st.fixed_dictionaries(
+        {"type": st.just(kind.value)}, optional={"lora": ranks} if block_of(kind) == "lora" else {}
+    )
+)
+methods = kinds | st.just({"type": "DoRA", "quantization": {"type": "NF4", "doubleQuant": False}})
 credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
 
 specs = st.fixed_dictionaries(

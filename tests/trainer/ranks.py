@@ -8,7 +8,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import NoReturn, TypeVar
 
 import torch
@@ -33,24 +33,22 @@ def together(world: int, work: Callable[[Gang], T]) -> list[T]:
         process.start()
         says.close()
         started.append((process, hears))
+    said: dict[int, T] = {}
+    waiting = {hears: number for number, (_, hears) in enumerate(started)}
     try:
-        said = [heard(hears) for _, hears in started]
+        while waiting:
+            heard = wait(list(waiting), PATIENCE_SECONDS)
+            assert heard, f"ranks {sorted(waiting.values())} hang"
+            for hears in heard:
+                number = waiting.pop(hears)
+                did_end, words = hears.recv()
+                assert did_end, f"rank {number}: {words}"
+                said[number] = words
     finally:
         for process, _ in started:
             process.kill()
             process.join()
-    faults = [word for did_end, word in said if not did_end]
-    assert not faults, "\n=====\n".join(faults)
-    return [word for _, word in said]
-
-
-def heard(hears: Connection) -> tuple[bool, object]:
-    if not hears.poll(PATIENCE_SECONDS):
-        return False, "it hangs"
-    try:
-        return hears.recv()
-    except EOFError:
-        return False, "it ended without a word"
+    return [said[number] for number in range(world)]
 
 
 def rank(number: int, world: int, port: int, work: Callable[[Gang], object], says: Connection) -> NoReturn:

@@ -29,7 +29,9 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "phi3", "phi3small", "gemma", 
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
     "head_dim": 16, "max_position_embeddings": 256, "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 256,
+    "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
+    "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "dropout_rate": 0.0,
 }  # fmt: skip
 PHI3SMALL: dict[str, Any] = {
     "hidden_size": 32, "ff_intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
@@ -69,15 +71,14 @@ def tokenizer(template: str | None = CHATML) -> PreTrainedTokenizerFast:
     return made
 
 
-def model(family: str = "llama", seed: int = 0, **changes: Any) -> Any:
+def model(family: str = "llama", seed: int = 0, head: Any = AutoModelForCausalLM, **changes: Any) -> Any:
     """`changes` are to its config."""
     register()
     kind = "phi3" if family in PHI3 else family
     sizes = PHI3SMALL if family == "phi3small" else SIZES | PHI3.get(family, {})
     torch.manual_seed(seed)
-    return AutoModelForCausalLM.from_config(
-        AutoConfig.for_model(kind, **{"vocab_size": 400} | sizes | changes), attn_implementation="sdpa"
-    ).float()
+    config = AutoConfig.for_model(kind, **{"vocab_size": 400} | sizes | changes)
+    return head.from_config(config, attn_implementation="sdpa").float()
 
 
 def chats(rows: int) -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
 from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
-from skipjack_trainer.model import attention_of, recomputing
+from skipjack_trainer.model import attention_of, load_model, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
 
@@ -62,13 +64,33 @@ def laid_out(
     base: torch.dtype = torch.float32,
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
-    model = tiny.model(family).to(base)
+    model = base_of(told, family, base)
     model.set_attn_implementation(attention_of(told, model.config))
+    return attached(model, told, rows, peers, disk)
+
+
+def attached(
+    model: Any, told: ResolvedSpec, rows: Sequence[Example], peers: Peers, disk: Path = Path("/nowhere")
+) -> Trainee:
+    """The same of a model of one's own."""
     model = quicken(METHODS[told.method.type].attach(model, told))
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]
     return Trainee(told, rows, [], lay_out(Objective(model, told, CPU), make_optimizer(model, told), told, peers, disk))
+
+
+def base_of(told: ResolvedSpec, family: str, dtype: torch.dtype) -> Any:
+    """A tiny model, quantised where the method wants it to be."""
+    return tiny.model(family).to(dtype) if told.method.quantization is None else load_model(stored(family), told, CPU)
+
+
+@cache
+def stored(family: str) -> Path:
+    """A folder with a tiny model. To be called before ranks are forked: in a gang transformers has rank 0 alone write."""
+    folder = Path(mkdtemp())
+    tiny.model(family).save_pretrained(folder)
+    return folder
 
 
 def run_here(root: Path, attempt: int = 1, stop: Stop | None = None, progress_url: str | None = None) -> Result:

@@ -122,11 +122,8 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     quantization = spec.method.quantization
-    how: dict[str, Any] = {
-        "dtype": dtype,
-        "attn_implementation": attention_of(spec, read_config(folder)),
-        "trust_remote_code": False,
-    }
+    attend = attention_of(spec, read_config(folder))
+    how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attend, "trust_remote_code": False}
     if quantization:
         how |= {"quantization_config": configuration(quantization, dtype), "device_map": {"": device}}
     try:

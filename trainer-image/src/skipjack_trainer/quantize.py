@@ -6,6 +6,7 @@ vocabulary of 128k and a width of 4096 another 1 GB, for weights that nobody tra
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -13,8 +14,11 @@ import torch
 from skipjack.resolve.resolved import ResolvedQuantization
 
 
-def configuration(settings: ResolvedQuantization, dtype: torch.dtype) -> Any:
-    """What `from_pretrained` takes; `dtype` is that of the forward pass."""
+def configuration(settings: ResolvedQuantization, dtype: torch.dtype, heads: Collection[str] = ()) -> Any:
+    """What `from_pretrained` takes; `dtype` is that of the forward pass.
+
+    `heads`: names of new heads, which are trained whole. Left out, transformers finds the head of a language model.
+    """
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
@@ -24,6 +28,7 @@ def configuration(settings: ResolvedQuantization, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
         # Strategies that share weights out take those of one dtype together.
         bnb_4bit_quant_storage=dtype,
+        llm_int8_skip_modules=sorted(heads) or None,
     )
 
 
@@ -41,6 +46,13 @@ def keep_trainable(model: Any) -> Any:
     return model
 
 
+def is_quantized(layer: Any) -> bool:
+    """Some families keep single layers as they are: T5 the last one of each feed-forward."""
+    from bitsandbytes.nn import Params4bit
+
+    return isinstance(layer.weight, Params4bit)
+
+
 def dequantized(layer: Any) -> torch.Tensor:
     """[out, in] in fp32: what a quantised linear layer computes with."""
     from bitsandbytes.functional import dequantize_4bit
@@ -50,10 +62,8 @@ def dequantized(layer: Any) -> torch.Tensor:
 
 def dequantize(model: Any) -> Any:
     """The model with its quantised layers as plain ones, in fp32."""
-    from bitsandbytes.nn import Linear4bit
-
     for name, module in list(model.named_modules()):
-        if isinstance(module, Linear4bit):
+        if isinstance(module, torch.nn.Linear) and is_quantized(module):
             plain = torch.nn.Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
             plain.weight = torch.nn.Parameter(dequantized(module), requires_grad=False)
             if module.bias is not None:

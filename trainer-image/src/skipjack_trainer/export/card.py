@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 
@@ -36,7 +37,7 @@ def text(story: Story) -> str:
         f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
     )
     front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
-    if spec.method.lora:
+    if spec.method.type is not MethodType.FULL:
         front += "library_name: peft\n"
     return (
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..methods.boft import compile_nothing
 from ..quantize import dequantize
 
 
@@ -16,5 +17,6 @@ def merge(base: Any, adapter: Path) -> Any:
     """
     from peft import PeftModel
 
+    compile_nothing()
     whole = dequantize(base) if getattr(base, "is_quantized", False) else base
     return PeftModel.from_pretrained(whole.float(), str(adapter)).merge_and_unload()

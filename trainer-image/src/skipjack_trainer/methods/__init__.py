@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from skipjack.api.v1alpha1.method import MethodType
 
-from . import adalora, basis, full, ia3, loftq, lora, lycoris, orthogonal, prompt, shira, split
+from . import adalora, basis, boft, full, ia3, loftq, lora, lycoris, oft, prompt, shira, split
 from .base import Method
 from .fits import refuse_unfit
 
@@ -25,8 +25,8 @@ METHODS: dict[MethodType, Method] = {
     MethodType.LOKR: lycoris.LOKR,
     MethodType.SHIRA: shira.SHIRA,
     MethodType.FOURIERFT: basis.FOURIERFT,
-    MethodType.OFT: orthogonal.OFT,
-    MethodType.BOFT: orthogonal.BOFT,
+    MethodType.OFT: oft.OFT,
+    MethodType.BOFT: boft.BOFT,
     MethodType.IA3: ia3.IA3,
     MethodType.PREFIX_TUNING: prompt.PREFIX_TUNING,
     MethodType.PROMPT_TUNING: prompt.PROMPT_TUNING,

@@ -11,7 +11,7 @@ import torch
 
 from skipjack.resolve import ResolvedSpec
 
-from ..quantize import dequantized
+from ..quantize import dequantized, is_quantized
 from . import lora
 from .base import Method
 from .plain import adapted_layers
@@ -21,7 +21,8 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
     """The quantised model with such adapters. The weights are read once more, as they were. Raises ConfigurationInvalid."""
     adapted = lora.attach(model, spec)
     whole = type(model).from_pretrained(model.name_or_path, dtype="auto", trust_remote_code=False)
-    for name, layer in adapted_layers(adapted).items():
+    quantized = {name: layer for name, layer in adapted_layers(adapted).items() if is_quantized(layer.get_base_layer())}
+    for name, layer in quantized.items():
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
         lost = weight_of(whole.get_submodule(name)).to(a.device) - dequantized(layer.get_base_layer())
         u, s, v = torch.svd_lowrank(lost, q=len(a), niter=16)
