@@ -44,6 +44,9 @@ bench-preprocessing: venv  ## chat rows that a core prepares in a minute
 bench-startup: venv  ## from a process's start to its first step
 	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.startup
 
+bench-trainer: $(BENCH_STAMP)  ## the trainer beside TRL's and transformers'; BENCH="--device gpu --shape llama-1b --method LoRA" for one case
+	PYTHONPATH=operator/src:trainer-image/src $(BENCH_VENV)/bin/python -m tests.bench.trainer $(BENCH)
+
 up: venv  ## bring a cluster up, or bring it up to date; NODES=2 for a second node, NODES=1 to take it away again
 	$(PYTHON) -m tests.cluster up $(if $(NODES),--nodes $(NODES))
 

@@ -24,7 +24,7 @@ def install(cluster: Cluster, *more: str) -> str:
     """Installs or upgrades the chart with the images of this tree, and waits until it is ready."""
     return helm(
         cluster, "upgrade", "--install", "skipjack", "charts/skipjack", "--namespace", NAMESPACE, "--create-namespace",
-        "--wait", "--take-ownership", "--timeout", "5m", *image_values(cluster), *more,
+        "--wait", "--take-ownership", "--force-conflicts", "--timeout", "5m", *image_values(cluster), *more,
     )  # fmt: skip
 
 

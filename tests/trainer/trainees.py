@@ -65,7 +65,7 @@ def laid_out(
 ) -> Trainee:
     """A run of a tiny model over the rows, as `told` lays it out on the peers."""
     model = base_of(told, family, base)
-    model.set_attn_implementation(attention_of(told))
+    model.set_attn_implementation(attention_of(told, model.config))
     return attached(model, told, rows, peers, disk)
 
 

@@ -35,6 +35,8 @@ class Shape:
     batch: int = 8
     shortest: int = 41
     longest: int = 492
+    micro_batch_tokens: int | None = None
+    """Skipjack's, where its default would not fit."""
 
 
 def sizes(hidden: int, intermediate: int, layers: int, heads: int, kv_heads: int, positions: int) -> dict[str, int]:
@@ -52,8 +54,8 @@ SMALL = sizes(512, 1408, 8, 8, 8, 2048)
 SHAPES: dict[str, Shape] = {
     "llama-58m": Shape("llama", SMALL),
     "phi3-58m": Shape("phi3", SMALL),
-    "llama-1b": Shape("llama", sizes(2048, 8192, 16, 32, 8, 8192), steps=10, batch=16, shortest=256, longest=4096),
-    "llama-8b": Shape("llama", sizes(4096, 14336, 32, 32, 8, 8192), steps=10, batch=16, shortest=256, longest=4096),
+    "llama-1b": Shape("llama", sizes(2048, 8192, 16, 32, 8, 8192), 10, 16, 256, 4096),
+    "llama-8b": Shape("llama", sizes(4096, 14336, 32, 32, 8, 8192), 10, 16, 256, 4096, micro_batch_tokens=4096),
 }
 
 
@@ -64,7 +66,8 @@ class Facts:
     tokens: int
     learnt_tokens: int
     chats: int
-    parameters: int
+    squared_lengths: int
+    """Sum over the chats of length²: what attention costs by."""
 
 
 def furnish(folder: Path, shape: Shape, seed: int = 0) -> Facts:
@@ -76,17 +79,21 @@ def furnish(folder: Path, shape: Shape, seed: int = 0) -> Facts:
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.save_pretrained(folder / "base")
+    del model
+    if device == "cuda":
+        torch.cuda.empty_cache()  # the contenders, each a process of its own, shall find it empty
     tokenizer().save_pretrained(folder / "base")
     rows = list(chats(shape, shape.steps * shape.batch + 16, seed))
     train, held = rows[: shape.steps * shape.batch], rows[shape.steps * shape.batch :]
     (folder / "train.jsonl").write_text(lines(train))
     (folder / "held.jsonl").write_text(lines(held))
     said = [[len(message["content"].split()) for message in row["messages"]] for row in train]
+    lengths = [question + answer + AROUND for question, answer in said]
     return Facts(
-        tokens=sum(question + answer + AROUND for question, answer in said),
+        tokens=sum(lengths),
         learnt_tokens=sum(answer + 1 for _, answer in said),
         chats=len(train),
-        parameters=sum(p.numel() for p in model.parameters()),
+        squared_lengths=sum(length**2 for length in lengths),
     )
 
 

@@ -35,7 +35,10 @@ class Measured:
     whole: Used
     first_step: Used
     """From the process's start to the end of its first step."""
-    peak_mib: float
+    resident_mib: float
+    """The most that the process held of the machine's memory."""
+    device_mib: float
+    """The most that it held of an accelerator's, as it tells; what it told of the machine's where there is none."""
     losses: tuple[float, ...]
 
 
@@ -69,7 +72,8 @@ def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -
         training=last.since(starts),
         whole=Used(usage.ru_utime + usage.ru_stime, time.monotonic() - began),
         first_step=first,
-        peak_mib=device_mib or usage.ru_maxrss / 1024,
+        resident_mib=usage.ru_maxrss / 1024,
+        device_mib=device_mib,
         losses=tuple(losses),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from skipjack.protocol import SPEC_PATH
 from skipjack.resolve import resolve_spec
-from tests.builders import catalogue, gpu, node_type, spec
+from tests.builders import catalogue, node_type, spec
 
 from .rivals import ALPHA, LEARNING_RATE, RANK
 
@@ -42,7 +42,8 @@ def pod(root: Path, folder: Path, method: str, steps: int, batch: int, has_gpu: 
         checkpoint={"everySteps": steps},
         compute={"precision": "BF16"} | options,
     )
-    machine = gpu(default=True) if has_gpu else node_type(default=True)
+    accelerator = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1, "memory": "80Gi"}} if has_gpu else {}
+    machine = node_type(default=True, **accelerator)
     place = root / SPEC_PATH.removeprefix("/")
     place.parent.mkdir(parents=True)
     place.write_text(resolve_spec(asked, "bench", "bench", "uid", catalogue(machine)).model_dump_json())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from .accelerator import Work, peak_tflops, utilisation
 from .material import Facts
 from .measure import Measured
 
@@ -30,8 +31,12 @@ class Entry:
         return median(run.training.wall for run in self.runs)
 
     @property
-    def peak_mib(self) -> float:
-        return median(run.peak_mib for run in self.runs)
+    def resident_mib(self) -> float:
+        return median(run.resident_mib for run in self.runs)
+
+    @property
+    def device_mib(self) -> float:
+        return median(run.device_mib for run in self.runs)
 
 
 def table(entries: list[Entry], facts: Facts) -> str:
@@ -44,7 +49,7 @@ def table(entries: list[Entry], facts: Facts) -> str:
     for entry in entries:
         whole = [median(getattr(run.whole, what) for run in entry.runs) for what in ("cpu", "wall")]
         rates = [tokens / used for used in (entry.cpu, entry.wall) for tokens in (facts.tokens, facts.learnt_tokens)]
-        numbers = " | ".join(f"{number:.0f}" for number in (*rates, *whole, entry.peak_mib))
+        numbers = " | ".join(f"{number:.0f}" for number in (*rates, *whole, entry.resident_mib))
         name = f"{entry.name} (its best)" if entry.is_best else entry.name
         lines.append(f"| {name} | {len(entry.runs)} | {numbers} | {entry.heldout_loss:.3f} |")
     lines += [
@@ -57,6 +62,20 @@ def table(entries: list[Entry], facts: Facts) -> str:
     for entry in entries:
         curve = " | ".join(f"{loss:.2f}" for loss in entry.runs[-1].losses)
         lines.append(f"| {entry.name} | {curve} |")
+    return "\n".join(lines)
+
+
+def by_clock(entries: list[Entry], facts: Facts, work: Work, device: str) -> str:
+    """Markdown, for a GPU: what counts there is the clock."""
+    lines = ["| trainer | runs | tokens/s | MFU | peak memory, MiB | held-out loss |", "|" + " --- |" * 6]
+    peak = peak_tflops(device)
+    for entry in entries:
+        name = f"{entry.name} (its best)" if entry.is_best else entry.name
+        share = f"{utilisation(work, entry.wall, peak):.1%}" if peak else "peak unknown"
+        rate = facts.tokens / entry.wall
+        lines.append(
+            f"| {name} | {len(entry.runs)} | {rate:.0f} | {share} | {entry.device_mib:.0f} | {entry.heldout_loss:.3f} |"
+        )
     return "\n".join(lines)
 
 
@@ -75,5 +94,5 @@ def summary(entries: list[Entry]) -> dict[str, float]:
     for name, entry in compared.items():
         told[f"speedup_vs_{name}"] = entry.cpu / ours.cpu
         told[f"wall_speedup_vs_{name}"] = entry.wall / ours.wall
-        told[f"memory_vs_{name}"] = ours.peak_mib / entry.peak_mib
+        told[f"memory_vs_{name}"] = ours.resident_mib / entry.resident_mib
     return {name: round(value, 4) for name, value in told.items()}

@@ -12,7 +12,7 @@ from tests.trainer import tiny
 from tests.trainer.trainees import CPU, examples, trainee
 
 from skipjack_trainer.engine.batches import packed
-from skipjack_trainer.engine.loop import trained
+from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.fast import attention, lora, loss, norm
 from skipjack_trainer.model import PLAIN_HEADS, head_of
 from skipjack_trainer.tasks import causal

@@ -20,6 +20,8 @@ from skipjack_trainer.errors import Diverged
 from skipjack_trainer.storage.folder import Folder
 
 ROWS = examples(24)
+RATE = 0.003
+"""At 0.01 two orders of adding up the same numbers in fp32 are 0.3 % apart in the norm after six steps."""
 
 
 def trained_by_us(run: Trainee, scratch: Path) -> list[dict[str, float]]:
@@ -35,7 +37,7 @@ def test_losses_are_those_of_transformers_trainer(scheduler: Scheduler, tmp_path
     settings = {
         "maxSteps": 6,
         "globalBatchSize": 4,
-        "learningRate": 0.01,
+        "learningRate": RATE,
         "scheduler": scheduler,
         "warmupRatio": 0.0,
         "weightDecay": 0.1,
@@ -57,12 +59,12 @@ def test_losses_are_those_of_transformers_trainer(scheduler: Scheduler, tmp_path
             return torch.utils.data.SequentialSampler(rows)  # type: ignore[arg-type]
 
     arguments = TrainingArguments(
-        output_dir=str(tmp_path), max_steps=6, per_device_train_batch_size=1, gradient_accumulation_steps=4, learning_rate=0.01,
+        output_dir=str(tmp_path), max_steps=6, per_device_train_batch_size=1, gradient_accumulation_steps=4, learning_rate=RATE,
         weight_decay=0.1, lr_scheduler_type=scheduler.value.lower(), logging_steps=1, report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True,
     )  # fmt: skip
     judge = InOrder(tiny.model("llama"), arguments, train_dataset=rows)  # type: ignore[arg-type]
     # It spares biases and norms from weight decay; the comparison is of the loop, so it gets the one group that we have.
-    judge.optimizer = torch.optim.AdamW(judge.model.parameters(), lr=0.01, weight_decay=0.1)
+    judge.optimizer = torch.optim.AdamW(judge.model.parameters(), lr=RATE, weight_decay=0.1)
     judge.train()
     theirs = [entry for entry in judge.state.log_history if "grad_norm" in entry]
     assert [e["loss"] for e in ours] == pytest.approx([float(e["loss"]) for e in theirs], abs=2e-4)

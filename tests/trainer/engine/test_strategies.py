@@ -154,7 +154,7 @@ def outcome(method: str, laid: Laid, worlds: Sequence[int], folder: Path) -> str
     for world in worlds:
         found = together(world, lambda peers, world=world: seen(run_of(laid, peers, method), folder / str(world)))
         for one in found:
-            assert one.numbers == pytest.approx(expected.numbers, abs=1e-5)
+            assert one.numbers == pytest.approx(expected.numbers, abs=5e-5)
         assert found[0].answers == expected.answers
         ours, theirs = weights(found[0].stored), weights(expected.stored)
         assert ours.keys() == theirs.keys()
@@ -195,7 +195,7 @@ def test_the_page_tells_what_was_seen(outcomes: dict[tuple[str, str], str]) -> N
 def test_padded_rows_are_learnt_as_by_one_process(name: str, tmp_path: Path) -> None:
     expected = alone("LoRA", packing=False)
     found = together(2, lambda peers: seen(run_of(STRATEGIES[name], peers, "LoRA", packing=False), tmp_path))
-    assert found[0].numbers == pytest.approx(expected.numbers, abs=1e-5)
+    assert found[0].numbers == pytest.approx(expected.numbers, abs=5e-5)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -29,7 +29,10 @@ DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precisio
 PACKS = frozenset({"gemma", "llama", "mistral", "phi3", "phi3small", "qwen2", "qwen3"})
 """Families (`model_type`) for which a test holds that packed rows don't see each other."""
 
-PLAIN_HEADS = (PACKS | {"gpt2"}) - {"phi3small"}
+PACKS_BY_SEGMENTS = PACKS - {"phi3small"}
+"""Those whose attention is transformers' interface. Others tell packed rows apart by themselves."""
+
+PLAIN_HEADS = PACKS_BY_SEGMENTS | {"gpt2"}
 """Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
@@ -119,7 +122,8 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
     quantization = spec.method.quantization
-    how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention_of(spec), "trust_remote_code": False}
+    attend = attention_of(spec, read_config(folder))
+    how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attend, "trust_remote_code": False}
     if quantization:
         how |= {"quantization_config": configuration(quantization, dtype), "device_map": {"": device}}
     try:
@@ -140,9 +144,9 @@ def recomputing(model: Any) -> Any:
     return model
 
 
-def attention_of(spec: ResolvedSpec) -> str:
-    """The attention that a job's rows need."""
-    return attention.register() if spec.dataset.packing else "sdpa"
+def attention_of(spec: ResolvedSpec, config: Any) -> str:
+    """The attention that a job's rows need, by the name that transformers knows it by."""
+    return attention.register() if spec.dataset.packing and config.model_type in PACKS_BY_SEGMENTS else "sdpa"
 
 
 def head_of(model: Any) -> tuple[torch.nn.Module, torch.nn.Linear] | None:

@@ -145,6 +145,7 @@ def finish(
         "tokens": float(sum(entry["tokens"] for entry in ended.curve)),
         "peak_memory_mib": round(peak_memory_mib(objective.device), 1),
     }
+    tell(f"peak memory {metrics['peak_memory_mib']:.1f} MiB")
     said = answers(run, tokenizer)
     with run.strategy.whole() as arguments:
         if run.peers.rank == 0:

@@ -1,7 +1,8 @@
 """Cross-entropy from hidden states, without ever holding all logits.
 
 The gradient of the hidden states (and of the head's weight, where it is trained) is computed chunk by chunk in the forward pass, when
-a chunk's logits are at hand: nothing of the vocabulary's size is kept for the backward pass, and nothing is computed twice.
+a chunk's logits are at hand: nothing of the vocabulary's size is kept for the backward pass, and nothing is computed twice. As fast as with
+all logits on a CPU; what it saves is their memory, 6 bytes a learnt token and word.
 """
 
 from __future__ import annotations
