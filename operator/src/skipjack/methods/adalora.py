@@ -11,6 +11,6 @@ ADALORA = MethodDefaults(
     settings=ADAPTER,
     base=Base.MAY_BE_QUANTIZED,
     refuses_strategies=dict.fromkeys(
-        ("ZeRO1", "ZeRO2", "ZeRO3"), "which shares out the gradients that ranks are weighed by"
+        ("ZeRO1", "ZeRO2", "ZeRO3"), "it weighs ranks by whole gradients, which are shared out there"
     ),
 )

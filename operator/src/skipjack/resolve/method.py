@@ -39,7 +39,7 @@ def _refuse_compute(kind: MethodType, method: MethodDefaults, compute: dict[str,
         able = ", ".join(known.value for known in Strategy if known.value not in method.refuses_strategies)
         raise SpecRefused(
             "StrategyUnsupported",
-            f"spec.compute.strategy: {kind.value} can't be trained under {strategy}, {method.refuses_strategies[strategy]}: "
+            f"spec.compute.strategy: {kind.value} can't be trained under {strategy}: {method.refuses_strategies[strategy]}; "
             f"choose {able}, or another method.",
         )
     if compute["gradient_checkpointing"] and not method.checkpoints_gradients:

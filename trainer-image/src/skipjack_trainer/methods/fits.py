@@ -11,7 +11,6 @@ from ..errors import ConfigurationInvalid
 
 OF_CONV1D = frozenset({"gpt2", "openai-gpt"})
 """Families (`model_type`) made of Conv1D in place of linear layers. Quantised, they are made of linear ones."""
-WITHOUT_CACHE = frozenset({"SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"})
 TOKEN_BY_TOKEN = frozenset({"TOKEN_CLS", "QUESTION_ANS"})
 
 

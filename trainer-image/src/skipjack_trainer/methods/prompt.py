@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from skipjack.resolve import ResolvedSpec
 
 from ..model import load_tokenizer
@@ -27,7 +29,6 @@ def attach_prefix(model: Any, spec: ResolvedSpec) -> Any:
 
 def attach_prompt(model: Any, spec: ResolvedSpec) -> Any:
     """Virtual tokens that begin as words of the vocabulary: those of initText over and over, or else any."""
-    import torch
     from peft import PromptTuningConfig
 
     settings = spec.method.prompt
