@@ -185,6 +185,12 @@ def test_every_method_learns_answers_and_stores_under_the_strictest_strategy_wha
     outcomes[method, STRICTEST] = outcome(method, STRATEGIES[STRICTEST], (2,), tmp_path)
 
 
+def test_what_every_strategy_that_shares_out_refuses_learns_alike_where_nothing_is(
+    outcomes: dict[tuple[str, str], str], tmp_path: Path
+) -> None:
+    outcomes["AdaLoRA", "DDP"] = outcome("AdaLoRA", STRATEGIES["DDP"], (2,), tmp_path)
+
+
 def test_the_page_tells_what_was_seen(outcomes: dict[tuple[str, str], str]) -> None:
     rows, columns = [*ASKED_FOR_MOST, *OTHERS], list(STRATEGIES)
     told = {(row, column): outcomes.get((row, column), "not tried") for row in rows for column in columns}
