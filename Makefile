@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup up down venv lock crds format
+.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup bench-trainer up down venv lock crds format
 
 CACHE ?= $(or $(SKIPJACK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skipjack)
 export SKIPJACK_CACHE := $(CACHE)

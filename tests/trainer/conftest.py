@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tests.trainer.gangs import free_port
+from tests.trainer.ports import free_port
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from pathlib import Path
 
 from tests.trainer import forked, tiny
 from tests.trainer.forked import Forked
+from tests.trainer.ports import free_port
 
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.launch import WORKER
@@ -64,13 +64,6 @@ def workers(root: Path, world: int = 2, attempt: int = 1) -> list[Forked]:
         )
         for rank in range(world)
     ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def ends(process: Forked | subprocess.Popen[str]) -> tuple[int, str]:

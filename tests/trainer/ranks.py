@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from typing import NoReturn, TypeVar
 
 import torch
+from tests.trainer.ports import free_port
 
 from skipjack_trainer.engine.peers import Gang
 
@@ -22,9 +22,7 @@ PATIENCE_SECONDS = 90
 
 def together(world: int, work: Callable[[Gang], T]) -> list[T]:
     """What each rank's `work` returned, by rank. Raises AssertionError with a rank's traceback, or when they hang."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     fork = multiprocessing.get_context("fork")
     started = []
     for number in range(world):

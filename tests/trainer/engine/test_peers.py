@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +12,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 import torch
+from tests.trainer.ports import free_port
 
 from skipjack_trainer.engine.peers import Gang
 from skipjack_trainer.errors import PeerLost
@@ -36,9 +36,7 @@ def rank(number: int, port: int, work: Work, says: Connection) -> None:
 
 def two(work: Work) -> list[tuple[BaseProcess, Connection]]:
     """Two ranks that have joined and do `work`; steps time out after 2 s. Forked: that spares importing torch twice."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     fork = multiprocessing.get_context("fork")
     started = []
     for number in (0, 1):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.trainer.operators import TAKEN, Operator, Reply, operator
+from tests.trainer.ports import free_port
 
 from skipjack.protocol import ResolvedValue, Sample
 from skipjack_trainer.engine.stop import Stop
@@ -33,13 +34,6 @@ def step(number: int) -> Sample:
 
 
 FIRST = step(0).model_copy(update={"resolved": DECIDED, "facts": {"trainRows": 3}})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 413])
