@@ -17,7 +17,7 @@ from skipjack_trainer.engine.peers import Gang
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 300
 
 
 def together(world: int, work: Callable[[Gang], T]) -> list[T]:
