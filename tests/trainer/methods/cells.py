@@ -38,6 +38,8 @@ ROWS = examples(8)
 STEPS = 4
 FASTER = 50
 """Times its default rate: tiny random models move slowly."""
+SLOWER = {MethodType.FOURIERFT: 10}
+"""Times less than that: its update grows as the square of a layer's width shrinks."""
 
 KINDS_OF_HEADS = {
     transformers.AutoModelForCausalLM: "CAUSAL_LM",
@@ -94,7 +96,8 @@ def told(kind: MethodType, column: Column) -> ResolvedSpec:
     own: dict[str, Any] = {"type": kind.value}
     if block_of(kind) == "lora":
         own["lora"] = {"rank": 4}
-    rate = min(1.0, DATA[kind].learning_rate * (FASTER if column.labels is None else FASTER / 10))
+    faster = FASTER / SLOWER.get(kind, 1)
+    rate = min(1.0, DATA[kind].learning_rate * (faster if column.labels is None else faster / 10))
     return settled(
         ROWS,
         column.family in PACKS,

@@ -1,4 +1,4 @@
-"""BOFT. Block size and factors are PEFT's own, the rate that of the paper's language models.
+"""BOFT. Block size and factors are PEFT's own. The rate lies between the paper's two for Llama 2: 1e-4 for instructions, 8e-4 for mathematics.
 
 With one factor it is OFT. Of more, PEFT loads the adapter only where it can compile for CUDA; merged it loads everywhere.
 """

@@ -1,4 +1,4 @@
-"""DoRA. Its rate is the paper's for models of 7 billion parameters."""
+"""DoRA. Its rate is the paper's for LLaMA and LLaMA 2 of 7 billion parameters at rank 16; for Llama 3 of 8 billion it has 1e-4."""
 
 from .base import Base, MethodDefaults
 from .lora import OPTIONS

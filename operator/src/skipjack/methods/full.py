@@ -1,4 +1,4 @@
-"""Full fine-tuning. Its rate is that of TRL's and torchtune's recipes for models of 1 to 8 billion parameters."""
+"""Full fine-tuning. Its rate is TRL's default, and that of torchtune's recipes for Llama 3.1 and 3.2 of 1 to 8 billion parameters."""
 
 from .base import MethodDefaults
 

@@ -1,4 +1,4 @@
-"""LoHa. Rank and rate are those of PEFT's example, alpha = rank is LyCORIS'."""
+"""LoHa. Alpha = rank is PEFT's default. Rank and rate are our choice: LoRA's rank, a rate between LoRA's and LyCORIS' (5e-4, for images)."""
 
 from .base import MethodDefaults
 

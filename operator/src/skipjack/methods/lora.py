@@ -1,6 +1,7 @@
 """LoRA: the update of each linear layer is the product B·A of two thin matrices.
 
-Its best learning rate is some ten times that of full fine-tuning, nearly whatever the rank (Schulman et al. 2025, "LoRA Without Regret").
+Its rate is ten times that of full fine-tuning, as in TRL's documentation (after Schulman et al. 2025, "LoRA Without Regret").
+Alpha of twice the rank is what torchtune's recipes have.
 """
 
 from .base import Base, MethodDefaults

@@ -1,4 +1,4 @@
-"""LoRA+. The ratio is the paper's 2⁴, the rate that of PEFT's own example: A then learns slower than in LoRA, B faster."""
+"""LoRA+. Ratio (axolotl recommends 2⁴ too) and rate are those of PEFT's documentation: A then learns slower than in LoRA, B faster."""
 
 from .base import Base, MethodDefaults
 from .lora import OPTIONS

@@ -1,4 +1,4 @@
-"""OFT. Block size and rate are those of the second version's paper (Qiu et al. 2025, arXiv:2506.19847)."""
+"""OFT. Block size and rate are those of the second version's paper (Qiu et al. 2025, arXiv:2506.19847) for Llama 2 on WikiText."""
 
 from .base import Base, MethodDefaults
 

@@ -1,4 +1,4 @@
-"""OLoRA. Its rate is that of the paper and of PEFT's example."""
+"""OLoRA. Its rate is that of PEFT's example; alpha = rank is our choice, as PiSSA has it."""
 
 from .base import MethodDefaults
 from .pissa import SPLIT

@@ -1,4 +1,4 @@
-"""RandLoRA. Rank, scale and rate are those of the paper's language models (alpha is 20 times the rank)."""
+"""RandLoRA. Rank and scale are PEFT's (alpha is 20 times the rank), the rate is that of the paper's language models."""
 
 from .base import Base, MethodDefaults
 from .lora import ADAPTER

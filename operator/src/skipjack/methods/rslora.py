@@ -1,4 +1,7 @@
-"""Rank-stabilised LoRA. Alpha 16 is the paper's; with it rank 64 counts twice, as LoRA of alpha 2r does."""
+"""Rank-stabilised LoRA. Alpha 16 is that of its author's post on Hugging Face, the rate is LoRA's.
+
+With that alpha rank 64 counts twice, as LoRA of alpha 2r does.
+"""
 
 from .base import Base, MethodDefaults
 from .lora import OPTIONS
