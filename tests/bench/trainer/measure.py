@@ -36,7 +36,7 @@ class Measured:
     first_step: Used
     """From the process's start to the end of its first step."""
     resident_mib: float
-    """The most that the process held of the machine's memory."""
+    """The most that the process held of the machine's memory up to its last step."""
     device_mib: float
     """The most that it held of an accelerator's, as it tells; what it told of the machine's where there is none."""
     losses: tuple[float, ...]
@@ -54,12 +54,12 @@ def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     assert process.stdout is not None
     starts = first = last = None
     losses: list[float] = []
-    device_mib = 0.0
+    resident_mib = device_mib = 0.0
     for line in process.stdout:
         if line.startswith(STARTS):
             starts = used(process.pid, began)
         elif step := STEP.match(line):
-            last = used(process.pid, began)
+            last, resident_mib = used(process.pid, began), max(resident_mib, held_mib(process.pid))
             first = first or last
             losses.append(float(step[3]))
         elif held := DEVICE_MEMORY.match(line):
@@ -72,7 +72,7 @@ def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -
         training=last.since(starts),
         whole=Used(usage.ru_utime + usage.ru_stime, time.monotonic() - began),
         first_step=first,
-        resident_mib=usage.ru_maxrss / 1024,
+        resident_mib=resident_mib,
         device_mib=device_mib,
         losses=tuple(losses),
     )
@@ -82,3 +82,10 @@ def used(pid: int, began: float) -> Used:
     """What the process has used until now, all its threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return Used((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), time.monotonic() - began)
+
+
+def held_mib(pid: int) -> float:
+    """The most that the process has held of the machine's memory; 0 once it has ended. Not getrusage's, which begins with what
+    its parent held."""
+    told = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(told[1]) / 1024 if told else 0.0

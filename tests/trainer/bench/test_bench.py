@@ -14,7 +14,11 @@ from tests.bench.trainer.report import Entry, summary, table
 from tests.bench.trainer.rivals import labelled, packed_length, rows_needed
 
 FACTS = Facts(tokens=1000, learnt_tokens=600, chats=8, squared_lengths=200_000)
-TALKS = "import time; print('training starts'); sum(range(3_000_000)); print('step 1/2  loss 3.5'); print('step 2/2  loss 2.5')"
+TALKS = (
+    "import time; print('training starts'); sum(range(3_000_000)); print('step 1/2  loss 3.5'); "
+    "print('step 2/2  loss 2.5'); time.sleep(0.2)"
+)
+"""As trainers do, it stays a while after its last step."""
 
 
 def measured(cpu: float, mib: float) -> Measured:
@@ -27,7 +31,7 @@ def test_a_process_is_measured_from_where_its_training_starts(tmp_path: Path) ->
     assert took.losses == (3.5, 2.5)
     assert 0 < took.training.wall < took.whole.wall
     assert took.whole.cpu > 0
-    assert 1 < took.resident_mib < 1000
+    assert 1 < took.resident_mib < 100, "it is a process of its own, not a copy of this one"
 
 
 def test_a_contender_that_fails_is_told_with_its_last_lines(tmp_path: Path) -> None:
