@@ -53,7 +53,7 @@ def main() -> int:
                 "seconds_to_first_step": first_step_seconds,
                 "seconds": round(seconds, 1),
                 # Known only where the API server's audit log is ours to read.
-                "api_writes": job_writes(cluster, NAMESPACE, JOB).counted if cluster.audit_log else None,
+                "api_writes": job_writes(cluster, ended).counted if cluster.audit_log else None,
             }
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from tests.cluster import Cluster
 
@@ -26,10 +27,14 @@ class Writes:
         return sum(self.by_verb_and_resource.values())
 
 
-def job_writes(cluster: Cluster, namespace: str, job: str) -> Writes:
-    """The operator's writes in `namespace` on the job and its children. On a cluster without our audit log: none are known (ValueError)."""
+def job_writes(cluster: Cluster, seen: dict[str, Any]) -> Writes:
+    """The operator's writes on the job `seen` and its children, not on one of the same name before it.
+
+    On a cluster without our audit log: none are known (ValueError)."""
     if not cluster.audit_log:
         raise ValueError("this cluster has no audit log that we can read")
+    metadata = seen["metadata"]
+    job, namespace = metadata["name"], metadata["namespace"]
     counted: Counter[str] = Counter()
     progress = 0
     with open(cluster.audit_log, encoding="utf-8") as lines:
@@ -43,6 +48,7 @@ def job_writes(cluster: Cluster, namespace: str, job: str) -> Writes:
                 or event["verb"] not in WRITE_VERBS
                 or about.get("resource") in ASIDE
                 or not named.startswith(job)
+                or event["requestReceivedTimestamp"] < metadata["creationTimestamp"].removesuffix("Z")
             ):
                 continue
             if event.get("stage") != "ResponseComplete":
