@@ -16,7 +16,7 @@ from tests.trainer import tiny
 from tests.trainer.data import chats
 from tests.trainer.data.test_prepare import write
 
-from skipjack_trainer.data import example, keep, sources, table
+from skipjack_trainer.data import keep, sources, table
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.errors import DataInvalid
 from skipjack_trainer.storage import Access
@@ -64,7 +64,7 @@ def test_a_second_preparation_maps_the_files_of_the_first(pod: Pod) -> None:
     second = pod.prepare()
     assert content(second) == content(first)
     assert (second.facts, second.layouts, second.spec) == (first.facts, first.layouts, first.spec)
-    assert example.fingerprint(second.train) == example.fingerprint(first.train)
+    assert second.train.fingerprint() == first.train.fingerprint()
     assert (place / "train" / table.TOKENS).stat() == written
 
 
@@ -151,7 +151,7 @@ def test_cutting_and_choosing_give_what_a_list_would(pod: Pod) -> None:
     assert 0 < some.learnt_tokens() < whole.only(chosen).learnt_tokens()
     assert some.learnt_tokens() == sum(float(row.weights.sum()) for row in some)
     assert [row.place for row in whole[2:5]] == [row.place for row in listed[2:5]]
-    prints = {example.fingerprint(rows) for rows in (whole, some, whole.cut(9), whole[::-1], whole[1:])}
+    prints = {rows.fingerprint() for rows in (whole, some, whole.cut(9), whole[::-1], whole[1:])}
     assert len(prints) == 5
     with pytest.raises(IndexError):
         whole[len(listed)]

@@ -53,11 +53,13 @@ def is_quantized(layer: Any) -> bool:
     return isinstance(layer.weight, Params4bit)
 
 
-def dequantized(layer: Any) -> torch.Tensor:
-    """[out, in] in fp32: what a quantised linear layer computes with."""
+def dense(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """[out, in]: what a linear layer computes with, whose matrix may be held in 4 bits."""
+    if (state := getattr(weight, "quant_state", None)) is None:
+        return weight.to(dtype)
     from bitsandbytes.functional import dequantize_4bit
 
-    return dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+    return dequantize_4bit(weight.data, state).to(dtype)
 
 
 def dequantize(model: Any) -> Any:
@@ -65,7 +67,7 @@ def dequantize(model: Any) -> Any:
     for name, module in list(model.named_modules()):
         if isinstance(module, torch.nn.Linear) and is_quantized(module):
             plain = torch.nn.Linear(module.in_features, module.out_features, module.bias is not None, device="meta")
-            plain.weight = torch.nn.Parameter(dequantized(module), requires_grad=False)
+            plain.weight = torch.nn.Parameter(dense(module.weight, torch.float32), requires_grad=False)
             if module.bias is not None:
                 plain.bias = torch.nn.Parameter(module.bias.data.float(), requires_grad=False)
             model.set_submodule(name, plain)

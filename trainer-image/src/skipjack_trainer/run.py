@@ -16,7 +16,6 @@ from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
 
 from .answers import answers
-from .data.example import fingerprint
 from .data.prepare import prepare
 from .data.sources import fetch
 from .engine.checkpoint import Before, Checkpoints, State
@@ -81,7 +80,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
-        state = begin(trainee, tokenizer, checkpoints, tell)
+        state = begin(trainee, prepared.train.fingerprint(), tokenizer, checkpoints, tell)
 
         def follow(told: Told) -> None:
             tell(step_line(told))
@@ -102,8 +101,8 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.close()
 
 
-def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
-    """Resumes from the newest checkpoint, or measures the untouched model."""
+def begin(run: Trainee, data: str, tokenizer: Any, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
+    """Resumes from the newest checkpoint, or measures the untouched model. `data`: the fingerprint of the training examples."""
     if run.peers.rank == 0:
         checkpoints.raise_fence()
     run.peers.barrier()
@@ -113,7 +112,6 @@ def begin(run: Trainee, tokenizer: Any, checkpoints: Checkpoints, tell: Callable
         raise StorageFailed(
             f"the ranks read different checkpoints (of steps {', '.join(map(str, steps))}): is the storage the same for all pods?"
         )
-    data = fingerprint(run.train)
     if state is None:
         with run.strategy.objective.method.untouched(run.model):
             metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}

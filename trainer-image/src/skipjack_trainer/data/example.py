@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -96,13 +96,3 @@ class Examples(Sequence[Example]):
     def fingerprint(self) -> str:
         """Differs when any token, weight or their order does."""
         return hashlib.sha256(self.table.digest.encode() + self.rows.tobytes() + self.lengths.tobytes()).hexdigest()
-
-
-def fingerprint(examples: Iterable[Example]) -> str:
-    """Differs when any token, weight or their order does."""
-    if isinstance(examples, Examples):
-        return examples.fingerprint()
-    whole = hashlib.sha256()
-    for example in examples:
-        whole.update(len(example).to_bytes(8, "little") + example.input_ids.tobytes() + example.weights.tobytes())
-    return whole.hexdigest()

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from ..quantize import dense
+
 PLAIN = frozenset({"Linear", "Linear4bit"})
 """PEFT's layers that compute W·x + bias + scale·B·A·dropout(x), unless a variant says otherwise."""
 
@@ -55,15 +57,6 @@ def _forward_of(layer: Any) -> Callable[..., torch.Tensor]:
         return done
 
     return forward
-
-
-def dense(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """[out, in], of a matrix that may be held in 4 bits."""
-    if (state := getattr(weight, "quant_state", None)) is None:
-        return weight.to(dtype)
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(weight.data, state).to(dtype)
 
 
 class _LoRALinear(torch.autograd.Function):

@@ -11,7 +11,7 @@ import torch
 
 from skipjack.resolve import ResolvedSpec
 
-from ..quantize import dequantized, is_quantized
+from ..quantize import dense, is_quantized
 from . import lora
 from .base import Method
 from .plain import adapted_layers
@@ -24,7 +24,7 @@ def attach(model: Any, spec: ResolvedSpec) -> Any:
     quantized = {name: layer for name, layer in adapted_layers(adapted).items() if is_quantized(layer.get_base_layer())}
     for name, layer in quantized.items():
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-        lost = weight_of(whole.get_submodule(name)).to(a.device) - dequantized(layer.get_base_layer())
+        lost = weight_of(whole.get_submodule(name)).to(a.device) - dense(layer.get_base_layer().weight, torch.float32)
         u, s, v = torch.svd_lowrank(lost, q=len(a), niter=16)
         root = torch.sqrt(s / layer.scaling["default"])
         a.data, b.data = (v * root).T.contiguous(), u * root

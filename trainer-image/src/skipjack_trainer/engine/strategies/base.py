@@ -8,14 +8,13 @@ from typing import Any, Protocol
 
 import torch
 
+from ...methods.base import Tensors
 from ...tasks.base import MicroBatch
 from ..objective import Objective
 from ..peers import Peers
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW keeps of each parameter, beside its step: the run's own, since every step is one of every parameter."""
-
-Tensors = dict[str, torch.Tensor]
 
 
 class Strategy(Protocol):

@@ -12,10 +12,11 @@ import torch
 
 from skipjack.resolve import ResolvedSpec
 
+from ...methods.base import Tensors
 from ...tasks.base import MicroBatch
 from ..objective import Objective, trained
 from ..peers import Peers
-from .base import MOMENTS, Tensors, prepare, set_rate, set_step
+from .base import MOMENTS, prepare, set_rate, set_step
 
 
 class Replicated:

@@ -20,10 +20,11 @@ from skipjack.api.v1alpha1.compute import OptimizerOffload
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.resolve import ResolvedSpec
 
+from ...methods.base import Tensors
 from ...tasks.base import MicroBatch
 from ..objective import Objective, trained
 from ..peers import Peers, losing_peers
-from .base import MOMENTS, Tensors, prepare, set_rate, set_step
+from .base import MOMENTS, prepare, set_rate, set_step
 
 STAGES = {Kind.ZERO1: 1, Kind.ZERO2: 2, Kind.ZERO3: 3}
 BUCKET_ELEMENTS = 50_000_000
