@@ -19,7 +19,7 @@ from skipjack_trainer.export.merge import merge
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.methods.plain import adapted_layers
 from skipjack_trainer.model import load_model
-from skipjack_trainer.quantize import dense
+from skipjack_trainer.quantize import dense, elements
 
 ABLE = [kind for kind, method in DATA.items() if method.base is not Base.AS_IT_IS]
 
@@ -95,3 +95,8 @@ def test_loftq_begins_nearer_to_the_weights_than_quantisation_left_them(base: Pa
         weight, held = whole.get_submodule(name).weight, dense(layer.get_base_layer().weight, torch.float32)
         begun = held + layer.get_delta_weight("default")
         assert (weight - begun).norm() < 0.8 * (weight - held).norm()
+
+
+def test_a_quantised_models_parameters_are_counted_one_by_one_and_not_as_they_are_packed(base: Path) -> None:
+    model = load_model(base, told(MethodType.QLORA), CPU)
+    assert sum(map(elements, model.parameters())) == sum(p.numel() for p in tiny.model("llama").parameters())

@@ -53,6 +53,12 @@ def is_quantized(layer: Any) -> bool:
     return isinstance(layer.weight, Params4bit)
 
 
+def elements(parameter: torch.Tensor) -> int:
+    """How many numbers it is: one in 4 bits holds two in each byte of its storage."""
+    state = getattr(parameter, "quant_state", None)
+    return parameter.numel() if state is None else state.shape.numel()
+
+
 def dense(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[out, in]: what a linear layer computes with, whose matrix may be held in 4 bits."""
     if (state := getattr(weight, "quant_state", None)) is None:

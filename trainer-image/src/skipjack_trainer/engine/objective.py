@@ -11,6 +11,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..methods import METHODS
 from ..model import DTYPES
+from ..quantize import elements
 from ..tasks import TASKS
 from ..tasks.base import MicroBatch
 
@@ -25,7 +26,7 @@ class Objective(torch.nn.Module):
         self.method = METHODS[spec.method.type]
         self.task, self.dtype = TASKS[spec.task], DTYPES.get(spec.compute.precision)
         self.trainable_parameters = sum(parameter.numel() for _, parameter in trained(model))
-        self.total_parameters = sum(parameter.numel() for parameter in model.parameters())
+        self.total_parameters = sum(elements(parameter) for parameter in model.parameters())
 
     def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, float]:
         with self.autocast():
