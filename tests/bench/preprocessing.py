@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pydoc_data import topics
@@ -28,13 +28,14 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from skipjack.api.v1alpha1.finetunejob import TrainOn
+from skipjack.api.v1alpha1.dataset import TrainOn
 from skipjack_trainer.data.check import check, interpreted
 from skipjack_trainer.data.packing import pack
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.data.render import Renderer
 from skipjack_trainer.data.sources import fetch
 from skipjack_trainer.data.tokenise import tokenised
+from skipjack_trainer.shape import ModelFacts, Shape
 from skipjack_trainer.storage import Access
 from tests.trainer import tiny
 from tests.trainer.data import chats
@@ -106,7 +107,10 @@ def measure(place: Path, words: Any) -> tuple[dict[str, float], Prepared]:
         for _ in tokenised(rendered, words):
             pass
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        again: Callable[[], Prepared] = lambda: prepare(told, found, words, 8192, True, Path(scratch))  # noqa: E731
+
+        def again() -> Prepared:
+            return prepare(told, found, words, ModelFacts(Shape.DECODER, 8192, True), Path(scratch))
+
         with timed(phases, "whole"):
             prepared = again()
         with timed(phases, "cached"):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tests.trainer import tiny
 
-from skipjack.api.v1alpha1.finetunejob import Task
+from skipjack.api.v1alpha1.dataset import Task
 from skipjack.protocol import Result
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 from skipjack_trainer.data.example import Example
@@ -26,6 +26,7 @@ from skipjack_trainer.methods import METHODS
 from skipjack_trainer.model import attention_of, load_model, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
+from skipjack_trainer.tasks.causal import CAUSAL
 
 CPU = torch.device("cpu")
 VOCABULARY = 400
@@ -77,7 +78,9 @@ def attached(
     if told.compute.gradient_checkpointing:
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]
-    return Trainee(told, rows, [], lay_out(Objective(model, told, CPU), make_optimizer(model, told), told, peers, disk))
+    return Trainee(
+        told, rows, [], lay_out(Objective(model, CAUSAL, told, CPU), make_optimizer(model, told), told, peers, disk)
+    )
 
 
 def base_of(told: ResolvedSpec, family: str, dtype: torch.dtype) -> Any:

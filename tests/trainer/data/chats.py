@@ -9,7 +9,7 @@ import numpy as np
 from tests.trainer import tiny
 from transformers import PreTrainedTokenizerFast
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
+from skipjack.api.v1alpha1.dataset import RowFormat, TrainOn
 from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret
 from skipjack_trainer.data.read import Broken

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import TrainOn
+from skipjack.api.v1alpha1.dataset import TrainOn
 
 Judged = tuple[list[int], list[float]]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.trainer.data import chats
 from tests.trainer.data.plainly import Rewrites, judged
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
+from skipjack.api.v1alpha1.dataset import RowFormat, TrainOn
 from skipjack_trainer.data import tokenise
 from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.formats import interpret

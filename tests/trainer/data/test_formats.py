@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret, recognise, task_of
 from skipjack_trainer.errors import DataInvalid
 

@@ -40,7 +40,7 @@ class Pod:
         told = tiny.resolved(dataset=dataset, **changes)
         access = Access(claims=self.root / "claims", scratch=self.root / "scratch")
         found = sources.fetch(told, access)
-        return prepare(told, found, tokenizer or tiny.tokenizer(), 256, True, access.scratch)
+        return prepare(told, found, tokenizer or tiny.tokenizer(), tiny.FACTS, access.scratch)
 
     def times_made(self) -> int:
         return len([place for place in self.kept.iterdir() if place.is_dir()])
@@ -145,13 +145,13 @@ def test_cutting_and_choosing_give_what_a_list_would(pod: Pod) -> None:
     whole = pod.prepare().train
     listed = list(whole)
     chosen = np.arange(len(listed)) % 3 == 1
-    some = whole.only(chosen).cut(25)
+    some = whole.only(chosen).within(25)
     expected = [row.input_ids[:25].tolist() for row, taken in zip(listed, chosen, strict=True) if taken]
     assert [row.input_ids.tolist() for row in some] == expected
     assert 0 < some.learnt_tokens() < whole.only(chosen).learnt_tokens()
     assert some.learnt_tokens() == sum(float(row.weights.sum()) for row in some)
     assert [row.place for row in whole[2:5]] == [row.place for row in listed[2:5]]
-    prints = {rows.fingerprint() for rows in (whole, some, whole.cut(9), whole[::-1], whole[1:])}
+    prints = {rows.fingerprint() for rows in (whole, some, whole.within(9), whole[::-1], whole[1:])}
     assert len(prints) == 5
     with pytest.raises(IndexError):
         whole[len(listed)]

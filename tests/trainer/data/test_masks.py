@@ -8,7 +8,7 @@ import pytest
 from tests.trainer.data import chats
 from tests.trainer.data.chats import chat, learnt, passages, render, rendered, tokenizer
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, TrainOn
+from skipjack.api.v1alpha1.dataset import RowFormat, TrainOn
 from skipjack_trainer.data.formats import Document, RowProblem, interpret
 from skipjack_trainer.errors import ConfigurationInvalid
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def prepared(claim: Path, *train: str, validation: str | None = None, context: i
         dataset["validation"] = [{"uri": f"pvc://data/{validation}"}]
     told: ResolvedSpec = tiny.resolved(dataset=dataset, **changes)
     access = Access(claims=claim.parent, scratch=claim.parent.parent / "scratch")
-    return prepare(told, fetch(told, access), tiny.tokenizer(), context, True, access.scratch)
+    return prepare(
+        told, fetch(told, access), tiny.tokenizer(), replace(tiny.FACTS, context_length=context), access.scratch
+    )
 
 
 def test_a_broken_line_far_down_is_told_in_seconds_before_anything_is_tokenised(claim: Path) -> None:

@@ -11,11 +11,11 @@ from peft import LoraConfig, get_peft_model
 from tests.trainer import tiny
 from tests.trainer.trainees import CPU, examples, trainee
 
-from skipjack_trainer.engine.batches import packed
 from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.fast import attention, lora, loss, norm
 from skipjack_trainer.model import PLAIN_HEADS, head_of
 from skipjack_trainer.tasks import causal
+from skipjack_trainer.tasks.causal import packed
 
 ROWS = examples(8)
 
@@ -42,11 +42,13 @@ def adapted(model: Any, **settings: Any) -> Any:
 @pytest.mark.parametrize("family", ["mistral", "phi3"])
 def test_packed_rows_share_heads_and_look_back_no_further_than_the_window(family: str, changes: dict[str, int]) -> None:
     model = tiny.model(family, **changes).eval()
-    stock = [causal.loss(model, packed([row], CPU))[0] for row in ROWS]
+    stock = [causal.loss(model, packed([row], CPU), tiny.resolved())[0] for row in ROWS]
     model.set_attn_implementation(attention.register())
-    assert float(causal.loss(model, packed(ROWS, CPU))[0]) == pytest.approx(float(sum(stock)), rel=1e-5)
+    assert float(causal.loss(model, packed(ROWS, CPU), tiny.resolved())[0]) == pytest.approx(
+        float(sum(stock)), rel=1e-5
+    )
     wide = tiny.model(family).eval()
-    assert abs(float(causal.loss(wide, packed(ROWS, CPU))[0]) - float(sum(stock))) > 1e-3
+    assert abs(float(causal.loss(wide, packed(ROWS, CPU), tiny.resolved())[0]) - float(sum(stock))) > 1e-3
 
 
 @torch.no_grad()
@@ -82,7 +84,7 @@ def test_the_loss_from_hidden_states_is_that_of_full_logits(
     assert head_of(model) is not None
     batch = packed(ROWS[:1], CPU)
     batch.weights[0, -3] = 0.25
-    total, _ = causal.loss(model, batch)
+    total, _ = causal.loss(model, batch, tiny.resolved())
     (total / 3).backward()
     ours = gradients(model)
     expected = causal._from_logits(model, batch, {})
@@ -112,7 +114,7 @@ def test_lora_in_one_function_has_the_output_and_gradients_of_pefts(precise: boo
         if quick:
             assert lora.quicken(model) == 14
         with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
-            total, _ = causal.loss(model, batch)
+            total, _ = causal.loss(model, batch, tiny.resolved())
         total.backward()
         told.append((float(total.detach()), gradients(model)))
     (stock_loss, stock), (quick_loss, quickened) = told

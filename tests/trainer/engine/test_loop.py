@@ -11,7 +11,7 @@ import torch
 from tests.trainer import tiny
 from tests.trainer.trainees import examples, trainee
 
-from skipjack.api.v1alpha1.finetunejob import Scheduler
+from skipjack.api.v1alpha1.learning import Scheduler
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
 from skipjack_trainer.engine.loop import Told, Trainee, factor, train
 from skipjack_trainer.engine.order import step_examples

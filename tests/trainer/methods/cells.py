@@ -29,9 +29,9 @@ from skipjack_trainer.engine.strategies.base import set_rate
 from skipjack_trainer.errors import ConfigurationInvalid
 from skipjack_trainer.export.merge import merge
 from skipjack_trainer.methods import METHODS, refuse_unfit
-from skipjack_trainer.methods.adapt import HEADS
 from skipjack_trainer.model import PACKS, load_model, read_config
 from skipjack_trainer.quantize import configuration, keep_trainable
+from skipjack_trainer.shape import NEW_HEADS
 from skipjack_trainer.storage.folder import Folder
 
 ROWS = examples(8)
@@ -158,7 +158,7 @@ def load(base: Path, column: Column, spec: ResolvedSpec) -> Any:
 
 
 def new_heads(column: Column) -> list[str]:
-    return sorted(HEADS) if column.family == "bert" else []
+    return sorted(NEW_HEADS) if column.family == "bert" else []
 
 
 def stock(spec: ResolvedSpec, column: Column) -> dict[str, Any] | None:

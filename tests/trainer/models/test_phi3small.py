@@ -12,13 +12,13 @@ from tests.trainer import tiny
 from tests.trainer.models import by_hand
 from tests.trainer.trainees import examples, trainee
 
-from skipjack_trainer.engine.batches import packed, padded
 from skipjack_trainer.engine.loop import accumulate
 from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.errors import ModelUnsupported
 from skipjack_trainer.model import load_model, read_config
 from skipjack_trainer.models.phi3small.layout import head_offsets
 from skipjack_trainer.tasks import causal
+from skipjack_trainer.tasks.causal import packed, padded
 
 PUBLISHED: dict[str, Any] = {
     "architectures": ["Phi3SmallForCausalLM"], "attention_bias": False, "attention_dropout_prob": 0.0, "auto_map": {
@@ -167,8 +167,8 @@ def test_padding_on_either_side_changes_nothing_and_neither_does_a_prompt_in_two
 def test_long_rope_turns_each_example_by_its_own_length(lay: Any) -> None:
     """Examples of 5 to 40 tokens, of which those beyond 24 have other angles."""
     made = model(rope_scaling=LONG)
-    together, _ = causal.loss(made, lay(ROWS, torch.device("cpu")))
-    apart = sum(float(causal.loss(made, packed([row], torch.device("cpu")))[0]) for row in ROWS)
+    together, _ = causal.loss(made, lay(ROWS, torch.device("cpu")), tiny.resolved())
+    apart = sum(float(causal.loss(made, packed([row], torch.device("cpu")), tiny.resolved())[0]) for row in ROWS)
     assert float(together) == pytest.approx(apart, rel=1e-5)
 
 
@@ -199,10 +199,10 @@ def test_dropout_is_drawn_where_the_config_has_it() -> None:
 def test_under_bf16_it_says_nearly_what_it_says_in_fp32() -> None:
     made = model(rope_scaling=LONG)
     batch = packed(ROWS, torch.device("cpu"))
-    exact, weight = causal.loss(made, batch)
+    exact, weight = causal.loss(made, batch, tiny.resolved())
     with torch.autocast("cpu", torch.bfloat16):
-        near, _ = causal.loss(made, batch)
-    halved, _ = causal.loss(made.bfloat16(), batch)
+        near, _ = causal.loss(made, batch, tiny.resolved())
+    halved, _ = causal.loss(made.bfloat16(), batch, tiny.resolved())
     assert float(near) / weight == pytest.approx(float(exact) / weight, rel=0.02)
     assert float(halved) / weight == pytest.approx(float(exact) / weight, rel=0.02)
 

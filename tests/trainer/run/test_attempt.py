@@ -136,8 +136,9 @@ def test_what_was_measured_is_what_is_there(tmp_path: Path) -> None:
 
 
 def test_a_completion_is_prompted_with_the_bare_words_that_its_data_has(tmp_path: Path) -> None:
-    from skipjack.api.v1alpha1.finetunejob import Task
     from skipjack_trainer.answers import asked
+
+    from skipjack.api.v1alpha1.dataset import Task
 
     words = tiny.tokenizer()
     assert words.decode(asked("light 3 is", Task.COMPLETION, words)[0]) == "light 3 is"

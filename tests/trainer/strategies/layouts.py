@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -11,9 +12,8 @@ import torch
 from tests.trainer import tiny
 from tests.trainer.trainees import examples, laid_out, settled
 
-from skipjack_trainer.answers import answers
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Told, Trainee, evaluate, train
+from skipjack_trainer.engine.loop import Told, Trainee, answers, evaluate, train
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.errors import Interrupted
@@ -98,8 +98,8 @@ def learn(run: Trainee, scratch: Path, until: int = STEPS) -> State:
 def seen(run: Trainee, folder: Path) -> Seen:
     """Trains, evaluates, asks and exports."""
     curve = learn(run, folder).curve
-    heldout = evaluate(run, ROWS)
-    said = answers(run, tiny.tokenizer())
+    heldout = evaluate(run, ROWS)["loss"]
+    said = answers(replace(run, tokenizer=tiny.tokenizer()))
     with run.strategy.whole() as arguments:
         if run.peers.rank == 0:
             run.model.save_pretrained(folder / "out", **arguments)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.builders import catalogue, spec
 
-from skipjack.api.v1alpha1.finetunejob import Task
+from skipjack.api.v1alpha1.dataset import Task
 from skipjack.resolve import DataFacts, resolve_data, resolve_spec
 from skipjack_operator.client import FINE_TUNE_JOBS
 from skipjack_operator.progress.decided import BY_THE_DATA

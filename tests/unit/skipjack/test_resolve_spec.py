@@ -6,7 +6,7 @@ import pytest
 from tests.builders import base_model, catalogue, gpu, node_type, spec
 
 from skipjack.api.v1alpha1.compute import Precision
-from skipjack.api.v1alpha1.finetunejob import Task
+from skipjack.api.v1alpha1.dataset import Task
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import Catalogue, DataFacts, ResolvedSpec, SpecRefused, resolve_data, resolve_spec
 

@@ -18,6 +18,7 @@ from .errors import ModelNotFound, ModelUnsupported
 from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
+from .shape import NEW_HEADS, Head, ModelFacts, Shape
 from .storage import Access, bring, open_store
 
 WEIGHTS = ".safetensors"
@@ -97,12 +98,17 @@ def read_config(folder: Path) -> Any:
         raise ModelUnsupported(f"its architecture is not one that transformers knows: {error}") from error
 
 
-def context_length(config: Any) -> int | None:
-    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+def facts_of(config: Any) -> ModelFacts:
+    context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    return ModelFacts(shape_of(config), context, config.model_type in PACKS)
 
 
-def can_pack(config: Any) -> bool:
-    return config.model_type in PACKS
+def shape_of(config: Any) -> Shape:
+    """By the class that its publisher saved: BERT may be either, and is an encoder unless it was saved as something else."""
+    if config.is_encoder_decoder:
+        return Shape.ENCODER_DECODER
+    known = (config.architectures or [""])[0]
+    return Shape.DECODER if known.endswith(("ForCausalLM", "LMHeadModel")) else Shape.ENCODER
 
 
 def turns_otherwise_beyond(config: Any) -> int | None:
@@ -113,9 +119,15 @@ def turns_otherwise_beyond(config: Any) -> int | None:
     return limit
 
 
-def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
-    """The causal model. A frozen base is in the precision of the forward pass, or quantised; weights that are trained are fp32 masters."""
-    from transformers import AutoModelForCausalLM
+def load_model(
+    folder: Path,
+    spec: ResolvedSpec,
+    device: torch.device,
+    head: Head = Head.NEXT_TOKEN,
+    labels: Sequence[str] = (),
+) -> Any:
+    """The model with that head on it. A frozen base is in the precision of the forward pass, or quantised; weights that are trained are fp32 masters."""
+    import transformers
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
@@ -125,12 +137,15 @@ def load_model(folder: Path, spec: ResolvedSpec, device: torch.device) -> Any:
     attend = attention_of(spec, read_config(folder))
     how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attend, "trust_remote_code": False}
     if quantization:
-        how |= {"quantization_config": configuration(quantization, dtype), "device_map": {"": device}}
+        heads = sorted(NEW_HEADS) if head.is_new else ()
+        how |= {"quantization_config": configuration(quantization, dtype, heads), "device_map": {"": device}}
+    if labels:
+        how |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     try:
         make_known(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, **how)
+        model = getattr(transformers, head.loader).from_pretrained(folder, **how)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelUnsupported(f"it can't be loaded as a causal language model: {error}") from error
+        raise ModelUnsupported(f"it can't be loaded by {head.loader}: {error}") from error
     if quantization:
         return keep_trainable(model)
     # Sharing weights out moves them one by one: all of them needn't fit on a device.

@@ -8,18 +8,16 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
 
-from .answers import answers
 from .data.prepare import prepare
 from .data.sources import fetch
 from .engine.checkpoint import Before, Checkpoints, State
-from .engine.loop import Told, Trainee, evaluate, make_optimizer, train
+from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
 from .engine.peers import join
 from .engine.stop import Stop
@@ -30,9 +28,10 @@ from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
 from .methods import METHODS, refuse_unfit
-from .model import can_pack, context_length, fetch_model, load_model, load_tokenizer, read_config, recomputing
+from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
+from .tasks import RECIPES
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
 
 
@@ -60,27 +59,34 @@ def run(pod: Pod, stop: Stop) -> Result:
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
-        refuse_unfit(spec, config)
-        tokenizer = load_tokenizer(folder)
-        prepared = prepare(spec, sources, tokenizer, context_length(config), can_pack(config), access.scratch)
+        model_facts, tokenizer = facts_of(config), load_tokenizer(folder)
+        prepared = prepare(spec, sources, tokenizer, model_facts, access.scratch)
         spec = prepared.spec
+        assert spec.task is not None, "resolve_data settles it"
+        recipe = RECIPES[spec.task][model_facts.shape]
+        refuse_unfit(spec, config, recipe.head.kind)
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
         for value in spec.told():
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
-        model = quicken(METHODS[spec.method.type].attach(load_model(folder, spec, device), spec))
+        base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
-            Objective(model, spec, device), make_optimizer(model, spec), spec, peers, access.scratch / "offloaded"
+            Objective(model, recipe, spec, device),
+            make_optimizer(model, spec),
+            spec,
+            peers,
+            access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, prepared.train, prepared.validation, strategy)
+        trainee = Trainee(spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
-        state = begin(trainee, prepared.train.fingerprint(), tokenizer, checkpoints, tell)
+        state = begin(trainee, prepared.train.fingerprint(), checkpoints, tell)
 
         def follow(told: Told) -> None:
             tell(step_line(told))
@@ -89,7 +95,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
-        result = finish(trainee, tokenizer, ended, time.monotonic() - started, access.scratch / "export", tell)
+        result = finish(trainee, ended, time.monotonic() - started, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
@@ -101,7 +107,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.close()
 
 
-def begin(run: Trainee, data: str, tokenizer: Any, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
+def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
     """Resumes from the newest checkpoint, or measures the untouched model. `data`: the fingerprint of the training examples."""
     if run.peers.rank == 0:
         checkpoints.raise_fence()
@@ -114,8 +120,7 @@ def begin(run: Trainee, data: str, tokenizer: Any, checkpoints: Checkpoints, tel
         )
     if state is None:
         with run.strategy.objective.method.untouched(run.model):
-            metrics = {"heldout_loss_before": evaluate(run, run.validation)} if run.validation else {}
-            state = State(0, [], Before(metrics, answers(run, tokenizer), data))
+            state = State(0, [], Before(heldout(run, "before"), answers(run), data))
     elif state.before.data != data:
         raise DataInvalid(
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
@@ -127,13 +132,15 @@ def begin(run: Trainee, data: str, tokenizer: Any, checkpoints: Checkpoints, tel
     return state
 
 
-def finish(
-    run: Trainee, tokenizer: Any, ended: State, seconds: float, export: Path, tell: Callable[[str], None]
-) -> Result:
+def heldout(run: Trainee, when: str) -> dict[str, float]:
+    """The measures on held-out rows, by the names that results have; none without such rows."""
+    measures = evaluate(run, run.validation) if run.validation else {}
+    return {f"heldout_{name}_{when}": value for name, value in measures.items()}
+
+
+def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Callable[[str], None]) -> Result:
     """Measures the trained model; rank 0 writes it and its story into the folder `export`."""
-    metrics = dict(ended.before.metrics)
-    if run.validation:
-        metrics["heldout_loss_after"] = evaluate(run, run.validation)
+    metrics = ended.before.metrics | heldout(run, "after")
     objective = run.strategy.objective
     metrics |= {
         "train_loss": ended.curve[-1]["loss"],
@@ -144,7 +151,7 @@ def finish(
         "peak_memory_mib": round(peak_memory_mib(objective.device), 1),
     }
     tell(f"peak memory {metrics['peak_memory_mib']:.1f} MiB")
-    said = answers(run, tokenizer)
+    said = answers(run)
     with run.strategy.whole() as arguments:
         if run.peers.rank == 0:
             told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
@@ -152,7 +159,7 @@ def finish(
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
-            tokenizer.save_pretrained(export)
+            run.tokenizer.save_pretrained(export)
             write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from ..api.v1alpha1.finetunejob import Task
+from ..api.v1alpha1.dataset import Task
+from ..tasks import TASKS
+from .method import default_of_type
 from .resolved import ResolvedSpec
 
 LONGEST_BY_DEFAULT = 4096
@@ -44,6 +46,13 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
 
     if spec.task is None:
         decided["task"] = facts.task.value, f"told by the data{': ' if facts.layouts else ''}{', '.join(facts.layouts)}"
+    task = TASKS[facts.task]
+    if spec.evaluation.metric is None:
+        decided["evaluation.metric"] = task.metrics[0].value, f"default of {facts.task.value}"
+    by_method = default_of_type(spec.method.type)
+    if task.learning_rate_factor != 1 and spec.origins["hyperparameters.learning_rate"] == by_method:
+        rate = own.learning_rate * task.learning_rate_factor
+        decided["hyperparameters.learning_rate"] = rate, f"{by_method} for {facts.task.value}"
     max_length = own.max_length
     if max_length is None:
         bound = min(LONGEST_BY_DEFAULT, facts.context_length or LONGEST_BY_DEFAULT)
@@ -80,6 +89,8 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
             max(budget, max_length),
             "default for a CPU" if on_cpu else "default for an accelerator",
         )
-    if spec.dataset.packing and not facts.model_can_pack:
+    if spec.dataset.packing and not task.packs:
+        decided["dataset.packing"] = False, f"off: rows for {facts.task.value} are not packed"
+    elif spec.dataset.packing and not facts.model_can_pack:
         decided["dataset.packing"] = False, "off: this model can't keep packed rows apart"
     return spec.deciding(decided)

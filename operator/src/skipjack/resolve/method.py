@@ -17,7 +17,11 @@ MULTIPLES = {1.0: "the rank", 2.0: "twice the rank"}
 
 def default_of(own: Method | None) -> str:
     """The origin of what the method alone decides."""
-    return f"default of {(own.type if own else MethodType.LORA).value}"
+    return default_of_type(own.type if own else MethodType.LORA)
+
+
+def default_of_type(kind: MethodType) -> str:
+    return f"default of {kind.value}"
 
 
 def resolve_method(

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
-from ..api.v1alpha1.finetunejob import IfExists, Overlong, RowFormat, Scheduler, Task, TrainOn
+from ..api.v1alpha1.dataset import Overlong, RowFormat, Task, TrainOn
+from ..api.v1alpha1.finetunejob import IfExists
+from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..protocol import ResolvedValue
 
@@ -27,6 +29,9 @@ class ResolvedDataset(Frozen):
     train: tuple[ResolvedSource, ...]
     validation: tuple[ResolvedSource, ...] = ()
     validation_split: str | None = None
+    labels: tuple[str, ...] | None = None
+    """None: those in train."""
+    instruction: str | None = None
     train_on: TrainOn
     overlong: Overlong
     packing: bool
@@ -105,6 +110,8 @@ class ResolvedHyperparameters(Frozen):
 class ResolvedEvaluation(Frozen):
     every_steps: int | None
     """None: before and after training only."""
+    metric: Metric | None
+    """None until the task is known."""
     prompts: tuple[str, ...]
     max_new_tokens: int
 

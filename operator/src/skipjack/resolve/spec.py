@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..api.v1alpha1.compute import Compute
-from ..api.v1alpha1.finetunejob import FineTuneJobSpec, Hyperparameters, IfExists, Overlong, Scheduler, TrainOn
+from ..api.v1alpha1.dataset import Overlong, TrainOn
+from ..api.v1alpha1.finetunejob import FineTuneJobSpec, IfExists
+from ..api.v1alpha1.learning import Hyperparameters, Scheduler
 from ..methods import MethodDefaults
 from .catalogue import Catalogue
 from .choices import DEFAULT, OWN, Choices
@@ -71,6 +73,8 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "validation_split": choices.choose(
             "dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"
         ),
+        "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
+        "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,
@@ -105,6 +109,7 @@ def _evaluation(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
         "every_steps": choices.choose(
             "evaluation.every_steps", own and own.every_steps, None, "before and after training"
         ),
+        "metric": choices.choose("evaluation.metric", own and own.metric, None, "by task"),
         "prompts": list(own.prompts or ()) if own else [],
         "max_new_tokens": choices.choose("evaluation.max_new_tokens", own and own.max_new_tokens, 64),
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat
+from skipjack.api.v1alpha1.dataset import RowFormat
+from skipjack.resolve import ResolvedSpec
 
 from ..errors import DataInvalid
-from .formats import Chat, Document, RowProblem, interpret, recognise
+from .formats import FORMATS, RowProblem, interpret, recognise
+from .labels import Labels
 from .read import Broken, Row, read
 from .sources import Source, Sources
 
@@ -40,27 +43,42 @@ class Problems:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedSource:
     """A source whose rows all have its layout."""
 
     source: Source
     layout: RowFormat
 
 
-def check(sources: Sources) -> tuple[list[Checked], list[Checked]]:
-    """(train, validation). Raises DataInvalid with the first ten bad rows over all, or for a source without any row."""
-    problems = Problems()
-    train, validation = (
-        [_checked(source, problems) for source in some] for some in (sources.train, sources.validation)
-    )
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Sources without one bad row."""
+
+    train: tuple[CheckedSource, ...]
+    validation: tuple[CheckedSource, ...]
+    labels: tuple[str, ...]
+    """Of a task that has them."""
+
+    @property
+    def layouts(self) -> dict[str, RowFormat]:
+        """Of each source, by its URI."""
+        return {checked.source.told.uri: checked.layout for checked in (*self.train, *self.validation)}
+
+
+def check(spec: ResolvedSpec, sources: Sources) -> Checked:
+    """Raises DataInvalid with the first ten bad rows over all, or for a source without any row."""
+    problems, labels = Problems(), Labels(spec.dataset.labels)
+    train = [_checked(spec, source, labels, problems) for source in sources.train]
+    labels = labels.known_from_now_on()
+    validation = [_checked(spec, source, labels, problems) for source in sources.validation]
     problems.refuse()
-    for source in (*sources.train, *sources.validation):
-        if not any(checked.source is source for checked in (*train, *validation) if checked):
+    for source, checked in zip((*sources.train, *sources.validation), (*train, *validation), strict=True):
+        if checked is None:
             raise DataInvalid(f"{source.told.uri}: there is not one row in it.")
-    return [checked for checked in train if checked], [checked for checked in validation if checked]
+    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names)
 
 
-def _checked(source: Source, problems: Problems) -> Checked | None:
+def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
     """None for a source without rows."""
     layout = source.told.format
     seen = False
@@ -69,12 +87,12 @@ def _checked(source: Source, problems: Problems) -> Checked | None:
             problems.add(row)
             continue
         seen = True
-        layout = layout or recognise(set(row.values), row.place)
+        layout = layout or recognise(set(row.values), row.place, spec.task)
         try:
-            interpret(layout, row.values)
+            labels.see(FORMATS[layout].labels_of(interpret(layout, row.values)))
         except RowProblem as problem:
             problems.add(Broken(row.place, str(problem)))
-    return Checked(source, layout) if seen and layout else None
+    return CheckedSource(source, layout) if seen and layout else None
 
 
 def rows_of(source: Source) -> Iterator[Row | Broken]:
@@ -82,7 +100,7 @@ def rows_of(source: Source) -> Iterator[Row | Broken]:
         yield from read(file.path, file.name)
 
 
-def interpreted(sources: Iterable[Checked]) -> Iterator[tuple[str, Chat | Document]]:
+def interpreted(sources: Iterable[CheckedSource]) -> Iterator[tuple[str, Any]]:
     """(place, row) of each row of checked sources. Raises DataInvalid when a file has changed since."""
     for checked in sources:
         for row in rows_of(checked.source):

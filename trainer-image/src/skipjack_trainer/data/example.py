@@ -1,28 +1,59 @@
-"""What a task learns from: tokens, and how much each one's prediction counts."""
+"""What a task learns from: tokens, how much each one's prediction counts, and what else the task knows of a row."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+PARTS = "parts"
+"""What stands beside an example that is several sequences: how many tokens each has, int32. maxLength is of the longest of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`input_ids` int32 [length]; `weights` float32 [length], where weights[i] is the loss weight of predicting
-    input_ids[i] from what stands before it. weights[0] is 0: nothing stands before the first token."""
+    """`input_ids` int32 [length]; `weights` float32 [length], where weights[i] is how much input_ids[i] counts in the loss: for a
+    causal model the prediction of it from what stands before. There weights[0] is 0: nothing stands before the first token."""
 
     input_ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     place: str = ""
     """The file and line that it comes from."""
+    beside: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What else the task's writer knows of it, as one-dimensional arrays by name: labels, parts, pixels."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of its longest sequence."""
+        return int(self.beside[PARTS].max()) if PARTS in self.beside else len(self.input_ids)
+
+
+Cut = Callable[[Example, int], Example]
+"""(example, tokens) → the example with no sequence longer than that."""
+
+
+def first_tokens(example: Example, tokens: int) -> Example:
+    """Cuts off the end of an example that is one sequence."""
+    return Example(example.input_ids[:tokens], example.weights[:tokens], example.place, example.beside)
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """N arrays of one type, one after the other."""
+
+    values: NDArray[Any]
+    starts: NDArray[np.int64]
+    """[N + 1]"""
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        return self.values[self.starts[row] : self.starts[row + 1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +69,8 @@ class Table:
     places: NDArray[np.bytes_]
     """[N], UTF-8."""
     digest: str
-    """Differs when any token, weight or length does."""
+    """Differs when any token, weight, length or what stands beside them does."""
+    beside: Mapping[str, Ragged] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -47,18 +79,38 @@ class Table:
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.starts)
 
+    @property
+    def longest(self) -> NDArray[np.int64]:
+        """[N]: tokens of each example's longest sequence."""
+        if (parts := self.beside.get(PARTS)) is None or not len(self):
+            return self.lengths
+        return np.maximum.reduceat(parts.values, parts.starts[:-1]).astype(np.int64)
+
+    def __getitem__(self, row: int) -> Example:
+        tokens = slice(self.starts[row], self.starts[row + 1])
+        beside = {name: ragged[row] for name, ragged in self.beside.items()}
+        return Example(self.input_ids[tokens], self.weights[tokens], self.places[row].decode(), beside)
+
 
 @dataclass(frozen=True, slots=True)
 class Examples(Sequence[Example]):
-    """Some of a table's examples, each with its first `lengths[i]` tokens. Choosing and cutting copies no token."""
+    """Some of a table's examples, those with a sequence of more than `limit` tokens cut. Choosing and cutting copies no table."""
 
     table: Table
     rows: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    """Tokens of each, once cut."""
+    limit: int | None = None
+    cut: Cut = first_tokens
 
     @classmethod
-    def all_of(cls, table: Table) -> Examples:
-        return cls(table, np.arange(len(table)), table.lengths)
+    def all_of(cls, table: Table, cut: Cut = first_tokens) -> Examples:
+        return cls(table, np.arange(len(table)), table.lengths, None, cut)
+
+    @property
+    def longest(self) -> NDArray[np.int64]:
+        """Tokens of each one's longest sequence, uncut."""
+        return self.table.longest[self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,20 +121,25 @@ class Examples(Sequence[Example]):
     def __getitem__(self, index: slice) -> Examples: ...
     def __getitem__(self, index: int | slice) -> Example | Examples:
         if isinstance(index, slice):
-            return Examples(self.table, self.rows[index], self.lengths[index])
-        row = self.rows[index]
-        start = self.table.starts[row]
-        tokens = slice(start, start + self.lengths[index])
-        return Example(self.table.input_ids[tokens], self.table.weights[tokens], self.table.places[row].decode())
+            return self._chosen(index)
+        example = self.table[self.rows[index]]
+        return example if self.limit is None or example.longest <= self.limit else self.cut(example, self.limit)
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
 
     def only(self, chosen: NDArray[np.bool_]) -> Examples:
-        return Examples(self.table, self.rows[chosen], self.lengths[chosen])
+        return self._chosen(chosen)
 
-    def cut(self, tokens: int) -> Examples:
-        return Examples(self.table, self.rows, np.minimum(self.lengths, tokens))
+    def _chosen(self, chosen: slice | NDArray[np.bool_]) -> Examples:
+        return Examples(self.table, self.rows[chosen], self.lengths[chosen], self.limit, self.cut)
+
+    def within(self, tokens: int) -> Examples:
+        """The same, none of whose sequences is longer than `tokens`."""
+        lengths = self.lengths.copy()
+        for index in np.flatnonzero(self.longest > tokens).tolist():
+            lengths[index] = len(self.cut(self.table[self.rows[index]], tokens))
+        return Examples(self.table, self.rows, lengths, tokens, self.cut)
 
     def learnt_tokens(self) -> float:
         """The sum of all weights."""

@@ -4,45 +4,61 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skipjack.api.v1alpha1.finetunejob import RowFormat, Task
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import ConfigurationInvalid, DataInvalid
-from .check import Checked, Problems, check, interpreted
+from ..shape import ModelFacts
+from .check import Problems, check, interpreted
 from .example import Example, Examples
-from .formats import RowProblem, task_of
+from .formats import task_of
 from .read import Broken
-from .render import Rendered, Renderer
 from .sources import Sources
 from .table import NotWhole, read_table, write_table
-from .tokenise import tokenised
+from .writers import Writing, writer_of
 
-LAYOUTS = "layouts.json"
+FOUND = "found.json"
 
 
-def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, folder: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a folder of tables holds."""
+
+    train: Examples
+    validation: Examples
+    task: Task
+    layouts: dict[str, RowFormat]
+    """Of each source, by its URI."""
+    labels: tuple[str, ...]
+
+
+def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
-    train, validation = check(sources)
-    layouts = {source.source.told.uri: source.layout for source in (*train, *validation)}
-    task_of_all(spec, layouts.values())
-    renderer, problems = Renderer(tokenizer, spec.dataset.train_on), Problems()
-    for name, some in (("train", train), ("validation", validation)):
-        write_table(_good(tokenised(_rendered(some, renderer), tokenizer), problems), folder / name)
+    checked = check(spec, sources)
+    writer = writer_of(task_of_all(spec, checked.layouts.values()), model.shape)
+    writing, problems = Writing(spec, tokenizer, model, checked.labels), Problems()
+    for name, some in (("train", checked.train), ("validation", checked.validation)):
+        write_table(_good(writer.write(writing, interpreted(some)), problems), folder / name)
     problems.refuse()
-    (folder / LAYOUTS).write_text(json.dumps(layouts))
+    (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels}))
 
 
-def read_examples(folder: Path) -> tuple[Examples, Examples, dict[str, RowFormat]]:
-    """(train, validation, each source's layout by its URI). Raises NotWhole."""
+def read_examples(spec: ResolvedSpec, model: ModelFacts, folder: Path) -> Written:
+    """Raises NotWhole, ConfigurationInvalid."""
     try:
-        layouts = {uri: RowFormat(layout) for uri, layout in json.loads((folder / LAYOUTS).read_text()).items()}
-    except (OSError, ValueError) as error:
+        found = json.loads((folder / FOUND).read_text())
+        layouts = {uri: RowFormat(layout) for uri, layout in found["layouts"].items()}
+        labels = tuple(found["labels"])
+    except (OSError, ValueError, KeyError) as error:
         raise NotWhole(f"{folder}: {error}") from error
-    train, validation = (Examples.all_of(read_table(folder / name)) for name in ("train", "validation"))
-    return train, validation, layouts
+    task = task_of_all(spec, layouts.values())
+    cut = writer_of(task, model.shape).cut
+    train, validation = (Examples.all_of(read_table(folder / name), cut) for name in ("train", "validation"))
+    return Written(train, validation, task, layouts, labels)
 
 
 def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
@@ -58,14 +74,6 @@ def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
             f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
         )
     return task
-
-
-def _rendered(sources: Iterable[Checked], renderer: Renderer) -> Iterator[Rendered | Broken]:
-    for place, row in interpreted(sources):
-        try:
-            yield renderer.render(row, place)
-        except RowProblem as problem:
-            yield Broken(place, str(problem))
 
 
 def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:

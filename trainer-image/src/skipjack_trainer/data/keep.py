@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from skipjack.resolve import ResolvedSpec
 
 from ..in_turn import in_turn
+from ..shape import ModelFacts
 from .sources import Source, Sources
 from .table import NotWhole
 
@@ -24,6 +25,9 @@ Whole = TypeVar("Whole")
 
 WRITERS = ("jinja2", "tokenizers", "transformers")
 """Libraries that decide what a row becomes."""
+
+DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing"}
+"""Of a dataset: what is told elsewhere in the key, or only chooses among examples and shortens them."""
 
 
 def kept(folder: Path, key: str, load: Callable[[Path], Whole], make: Callable[[Path], None]) -> Whole:
@@ -45,16 +49,18 @@ def kept(folder: Path, key: str, load: Callable[[Path], Whole], make: Callable[[
     return load(place)
 
 
-def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any) -> str:
+def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts) -> str:
     """Of all that decides which tokens and weights the rows of `sources` become."""
     told = {
         "train": [_source(source) for source in sources.train],
         "validation": [_source(source) for source in sources.validation],
-        "trainOn": spec.dataset.train_on,
+        "task": spec.task,
+        "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
+        "model": [model.shape.name, model.context_length],
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
         "template": tokenizer.chat_template,
-        "code": [_of(file.read_bytes()) for file in sorted(Path(__file__).parent.glob("*.py"))],
+        "code": [_of(file.read_bytes()) for file in sorted(Path(__file__).parent.rglob("*.py"))],
         "libraries": [version(name) for name in WRITERS],
     }
     return _of(json.dumps(told, sort_keys=True, default=str).encode())

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from skipjack.api.v1alpha1.finetunejob import Overlong, RowFormat
+from skipjack.api.v1alpha1.dataset import Overlong, RowFormat
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 
 from ..errors import ConfigurationInvalid, DataInvalid
+from ..shape import ModelFacts
 from .check import Problems
 from .example import Examples
-from .examples import read_examples, task_of_all, write_examples
+from .examples import Written, read_examples, write_examples
 from .keep import kept, key_of
 from .read import Broken
 from .sources import Sources
@@ -31,30 +32,28 @@ class Prepared:
     facts: dict[str, int]
     layouts: dict[str, RowFormat]
     """Of each source, by its URI."""
+    labels: tuple[str, ...] = ()
+    """Of a task that has them; the place of each is its number."""
 
 
-def prepare(
-    spec: ResolvedSpec,
-    sources: Sources,
-    tokenizer: Any,
-    context_length: int | None,
-    model_can_pack: bool,
-    scratch: Path,
-) -> Prepared:
+def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, scratch: Path) -> Prepared:
     """Checks and tokenises every row, or finds that it was done. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
 
-    def make(folder: Path) -> None:
-        write_examples(spec, sources, tokenizer, folder)
+    def load(folder: Path) -> Written:
+        return read_examples(spec, model, folder)
 
-    train, validation, by_uri = kept(scratch / "prepared", key_of(spec, sources, tokenizer), read_examples, make)
-    task = task_of_all(spec, by_uri.values())
+    def make(folder: Path) -> None:
+        write_examples(spec, sources, tokenizer, model, folder)
+
+    written = kept(scratch / "prepared", key_of(spec, sources, tokenizer, model), load, make)
+    train, validation = written.train, written.validation
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
-    longest, total = int(train.lengths.max()), int(train.lengths.sum())
-    context = min((length for length in (context_length, spec.model.context_length) if length), default=None)
-    layouts = tuple(sorted({layout.value for layout in by_uri.values()}))
-    facts = DataFacts(task, len(train), len(validation), longest, total, context, model_can_pack, layouts)
+    longest, total = int(train.longest.max()), int(train.lengths.sum())
+    context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
+    layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
+    facts = DataFacts(written.task, len(train), len(validation), longest, total, context, model.can_pack, layouts)
     whole = resolve_data(spec, facts)
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
@@ -70,7 +69,7 @@ def prepare(
         "cutRows": cut,
         "droppedRows": facts.train_rows - len(train),
     }
-    return Prepared(train, validation, whole, told, by_uri)
+    return Prepared(train, validation, whole, told, written.layouts, written.labels)
 
 
 def _refuse_beyond(context: int | None, longest: int, spec: ResolvedSpec) -> None:
@@ -87,14 +86,15 @@ def fit(examples: Examples, spec: ResolvedSpec) -> tuple[Examples, int]:
     limit = spec.hyperparameters.max_length
     assert limit is not None, "resolve_data settles it"
     problems = Problems()
-    is_kept = examples.lengths <= limit
+    within, longest = examples.within(limit), examples.longest
+    is_kept = longest <= limit
     cut = 0
     for index in np.flatnonzero(~is_kept).tolist():
-        example = examples[index]
+        example = within[index]
         if spec.dataset.overlong is Overlong.FAIL:
-            told = f"has {len(example)} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"
+            told = f"has {longest[index]} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"
             problems.add(Broken(example.place, told))
-        elif spec.dataset.overlong is Overlong.TRUNCATE and example.weights[:limit].any():
+        elif spec.dataset.overlong is Overlong.TRUNCATE and example.weights.any():
             is_kept[index] = True
             cut += 1
     problems.refuse()
@@ -102,16 +102,16 @@ def fit(examples: Examples, spec: ResolvedSpec) -> tuple[Examples, int]:
         raise DataInvalid(
             f"every row is longer than maxLength ({limit} tokens) and nothing of what is learnt is left: raise it."
         )
-    return examples.only(is_kept).cut(limit), cut
+    return within.only(is_kept), cut
 
 
 def _held_out(examples: Examples, share: str, seed: int) -> tuple[Examples, Examples]:
-    """(train, validation), disjoint, drawn by `seed`. Raises DataInvalid when nothing would be left to train on."""
-    count = max(1, round(len(examples) * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
-    if count >= len(examples):
-        raise DataInvalid(
-            f"dataset.validationSplit: {share} of {len(examples)} rows leaves none to train on: hold out fewer."
-        )
-    chosen = np.zeros(len(examples), np.bool_)
-    chosen[random.Random(seed).sample(range(len(examples)), count)] = True
-    return examples.only(~chosen), examples.only(chosen)
+    """(train, validation), disjoint by row: examples of one row stay together. Drawn by `seed`. Raises DataInvalid when nothing would be left."""
+    places, row_of = np.unique(examples.table.places[examples.rows], return_inverse=True)
+    rows = len(places)
+    count = max(1, round(rows * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
+    if count >= rows:
+        raise DataInvalid(f"dataset.validationSplit: {share} of {rows} rows leaves none to train on: hold out fewer.")
+    chosen = np.zeros(rows, np.bool_)
+    chosen[random.Random(seed).sample(range(rows), count)] = True
+    return examples.only(~chosen[row_of]), examples.only(chosen[row_of])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
 
-from skipjack.api.v1alpha1.finetunejob import TrainOn
+from skipjack.api.v1alpha1.dataset import TrainOn
 
 from ..errors import ConfigurationInvalid
 from .formats import Chat, Document, RowProblem

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .example import Example, Table
+from .example import Example, Ragged, Table
 
-TOKENS = "input_ids.int32"
-WEIGHTS = "weights.float32"
+TOKENS = "input_ids"
+WEIGHTS = "weights"
 ROWS = "rows.npz"
 WHOLE = "whole.json"
-"""Written last, with the digests of the others."""
+"""Written last, with each array's type, and the digests of all files."""
 
 
 class NotWhole(Exception):
@@ -25,44 +27,63 @@ class NotWhole(Exception):
 
 
 def write_table(examples: Iterable[Example], folder: Path) -> None:
-    """Into a new folder."""
+    """Into a new folder: a file for each array, and one for where each row's part of it begins. All examples have the same beside them."""
     folder.mkdir(parents=True)
-    lengths, places = [], []
-    with (folder / TOKENS).open("wb") as tokens, (folder / WEIGHTS).open("wb") as weights:
-        for example in examples:
-            example.input_ids.tofile(tokens)
-            example.weights.tofile(weights)
-            lengths.append(len(example))
+    rest = iter(examples)
+    first = list(_next(rest))
+    kinds = {TOKENS: "int32", WEIGHTS: "float32"}
+    kinds |= {name: array.dtype.name for example in first for name, array in example.beside.items()}
+    lengths: dict[str, list[int]] = {name: [] for name in kinds}
+    places = []
+    with ExitStack() as stack:
+        files = {name: stack.enter_context((folder / name).open("wb")) for name in kinds}
+        for example in chain(first, rest):
+            for name, array in {TOKENS: example.input_ids, WEIGHTS: example.weights, **example.beside}.items():
+                array.astype(kinds[name], copy=False).tofile(files[name])
+                lengths[name].append(len(array))
             places.append(example.place.encode())
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    starts = {name: np.concatenate([[0], np.cumsum(of_rows)]).astype(np.int64) for name, of_rows in lengths.items()}
+    del starts[WEIGHTS]
     with (folder / ROWS).open("wb") as rows:
-        np.savez(rows, starts=starts, places=np.array(places, np.bytes_))
-    (folder / WHOLE).write_text(json.dumps(_digests(folder)))
+        np.savez(rows, places=np.array(places, np.bytes_), **starts)
+    digests = {name: _digest(folder / name) for name in (*kinds, ROWS)}
+    (folder / WHOLE).write_text(json.dumps({"kinds": kinds, "digests": digests}))
+
+
+def _next(examples: Iterable[Example]) -> Iterable[Example]:
+    for example in examples:
+        yield example
+        return
 
 
 def read_table(folder: Path) -> Table:
     """Raises NotWhole unless every byte is as it was written."""
     try:
-        digests = json.loads((folder / WHOLE).read_text())
-        if digests != _digests(folder):
+        told = json.loads((folder / WHOLE).read_text())
+        kinds, digests = told["kinds"], told["digests"]
+        if digests != {name: _digest(folder / name) for name in digests}:
             raise NotWhole(f"{folder}: its files are not those that were written.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"{folder}: {error}") from error
     with np.load(folder / ROWS) as rows:
-        starts, places = rows["starts"], rows["places"]
-    digest = hashlib.sha256((digests[TOKENS] + digests[WEIGHTS]).encode() + starts.tobytes()).hexdigest()
-    return Table(_mapped(folder / TOKENS, np.int32), _mapped(folder / WEIGHTS, np.float32), starts, places, digest)
+        starts = {name: rows[name] for name in rows}
+    places, of_tokens = starts.pop("places"), starts.pop(TOKENS)
+    beside = {name: Ragged(_mapped(folder / name, kinds[name]), begins) for name, begins in starts.items()}
+    # Not of `places`: a file may be called otherwise.
+    content = "".join(f"{name} {digests[name]}" for name in sorted(kinds)).encode()
+    digest = hashlib.sha256(
+        content + b"".join(begins.tobytes() for begins in (of_tokens, *starts.values()))
+    ).hexdigest()
+    return Table(
+        _mapped(folder / TOKENS, "int32"), _mapped(folder / WEIGHTS, "float32"), of_tokens, places, digest, beside
+    )
 
 
-def _mapped(path: Path, kind: Any) -> NDArray[Any]:
+def _mapped(path: Path, kind: str) -> NDArray[Any]:
     # A plain view: slices of numpy's own memmap take five times as long.
     return np.asarray(np.memmap(path, kind, mode="r")) if path.stat().st_size else np.empty(0, kind)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file, by its name."""
-    digests = {}
-    for name in (TOKENS, WEIGHTS, ROWS):
-        with (folder / name).open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

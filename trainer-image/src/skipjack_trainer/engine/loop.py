@@ -14,14 +14,15 @@ from typing import Any
 
 import torch
 
-from skipjack.api.v1alpha1.finetunejob import Scheduler
+from skipjack.api.v1alpha1.learning import Scheduler
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
 from ..methods import METHODS
 from ..model import turns_otherwise_beyond
-from .batches import group, packed, padded
+from ..tasks import Recipe, Subject
+from .batches import group
 from .checkpoint import Checkpoints, State
 from .objective import trained
 from .order import dropout_seed, step_examples
@@ -55,6 +56,20 @@ class Trainee:
     train: Sequence[Example]
     validation: Sequence[Example]
     strategy: Strategy
+    tokenizer: Any = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.strategy.objective.recipe
+
+    @property
+    def subject(self) -> Subject:
+        """The model as it is now, to be asked."""
+        objective, shared_out = self.strategy.objective, self.strategy.ranks_go_together and self.peers.world > 1
+        return Subject(
+            self.model, self.tokenizer, self.spec, self.labels, objective.device, objective.autocast, shared_out
+        )
 
     @property
     def model(self) -> Any:
@@ -85,8 +100,7 @@ class Trainee:
         return mine
 
     def loss(self, examples: Sequence[Example]) -> tuple[torch.Tensor, float]:
-        device = self.strategy.objective.device
-        return self.strategy(packed(examples, device) if self.spec.dataset.packing else padded(examples, device))
+        return self.strategy(self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device))
 
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
@@ -158,7 +172,7 @@ def train(
             and done % run.spec.evaluation.every_steps == 0
             and done < steps
         ):
-            heldout = entry["heldoutLoss"] = evaluate(run, run.validation)
+            heldout = entry["heldoutLoss"] = evaluate(run, run.validation)["loss"]
         curve.append(entry)
 
         asked_to_leave, asked_to_finish = (
@@ -200,21 +214,41 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
 
 
 @torch.no_grad()
-def evaluate(run: Trainee, examples: Sequence[Example]) -> float:
-    """Mean loss in nats a learnt token, over all ranks. Draws nothing from any generator. Raises Diverged."""
+def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
+    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token. Draws nothing from any generator.
+
+    Raises Diverged.
+    """
     run.model.eval()
     loss_sum = weight = 0.0
+    said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
-        part, part_weight = run.loss([examples[index] for index in members])
+        batch = [examples[index] for index in members]
+        part, part_weight = run.loss(batch)
+        predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
             loss_sum += float(part)
             weight += part_weight
+            said |= zip(members, predictions, strict=True)
     loss_sum, weight = run.peers.total([loss_sum, weight])
     if not math.isfinite(loss_sum):
         raise Diverged(
             f"the held-out loss is {loss_sum / weight:.3g}: lower hyperparameters.learningRate (it is {run.spec.hyperparameters.learning_rate:g})."
         )
-    return loss_sum / weight
+    measures = {"loss": loss_sum / weight}
+    if run.recipe.predict:
+        everyones = {index: told for part in run.peers.everyones(said) for index, told in part.items()}
+        measures |= run.recipe.score(examples, [everyones[index] for index in range(len(examples))], run.labels)
+    return measures
+
+
+@torch.no_grad()
+def answers(run: Trainee) -> list[str]:
+    """One answer to each of the spec's prompts, on rank 0; all ranks must ask. Draws nothing from any generator."""
+    if run.recipe.answer is None or (run.peers.rank > 0 and not run.strategy.ranks_go_together):
+        return []
+    run.model.eval()
+    return [run.recipe.answer(run.subject, prompt) for prompt in run.spec.evaluation.prompts]
 
 
 def factor(step: int, steps: int, warmup_ratio: float, scheduler: Scheduler) -> float:

@@ -12,25 +12,23 @@ from skipjack.resolve import ResolvedSpec
 from ..methods import METHODS
 from ..model import DTYPES
 from ..quantize import elements
-from ..tasks import TASKS
-from ..tasks.base import MicroBatch
+from ..tasks import Recipe
 
 
 class Objective(torch.nn.Module):
     """A module of its own, since a strategy may wrap it: autocast then is inside of whatever the wrapper does."""
 
-    def __init__(self, model: Any, spec: ResolvedSpec, device: torch.device) -> None:
+    def __init__(self, model: Any, recipe: Recipe, spec: ResolvedSpec, device: torch.device) -> None:
         super().__init__()
-        assert spec.task is not None, "resolve_data settles it"
-        self.model, self.device = model, device
+        self.model, self.recipe, self.spec, self.device = model, recipe, spec, device
         self.method = METHODS[spec.method.type]
-        self.task, self.dtype = TASKS[spec.task], DTYPES.get(spec.compute.precision)
+        self.dtype = DTYPES.get(spec.compute.precision)
         self.trainable_parameters = sum(parameter.numel() for _, parameter in trained(model))
         self.total_parameters = sum(elements(parameter) for parameter in model.parameters())
 
-    def forward(self, batch: MicroBatch) -> tuple[torch.Tensor, float]:
+    def forward(self, batch: Any) -> tuple[torch.Tensor, float]:
         with self.autocast():
-            return self.task(self.model, batch)
+            return self.recipe.loss(self.model, batch, self.spec)
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, self.dtype) if self.dtype else nullcontext()

@@ -12,6 +12,7 @@ from skipjack.api.v1alpha1.method import block_of
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import ConfigurationInvalid
+from ..shape import NEW_HEADS
 
 KINDS = {
     "ForCausalLM": "CAUSAL_LM",
@@ -22,9 +23,6 @@ KINDS = {
     "ForQuestionAnswering": "QUESTION_ANS",
 }
 """How the name of a model's class ends → PEFT's task type."""
-
-HEADS = frozenset({"classifier", "score", "qa_outputs", "classification_head"})
-"""New layers on top of a pretrained body: trained whole, never adapted."""
 
 
 def adapt(model: Any, config: Any, spec: ResolvedSpec) -> Any:
@@ -84,7 +82,7 @@ def linear_layers(model: Any) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and HEADS.isdisjoint(name.split("."))
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head and NEW_HEADS.isdisjoint(name.split("."))
     ]
 
 

@@ -1,15 +1,17 @@
-"""What each task's loss is. A task returns (loss_sum, weight); the engine alone divides."""
+"""How each task is learnt by models of each shape."""
 
 from __future__ import annotations
 
-from skipjack.api.v1alpha1.finetunejob import Task
+from skipjack.api.v1alpha1.dataset import Task
 
-from . import causal
-from .base import Loss
+from ..shape import Shape
+from .base import Recipe, Subject
+from .causal import CAUSAL
 
-TASKS: dict[Task, Loss] = {
-    Task.CHAT: causal.loss,
-    Task.COMPLETION: causal.loss,
+RECIPES: dict[Task, dict[Shape, Recipe]] = {
+    Task.CHAT: {Shape.DECODER: CAUSAL},
+    Task.COMPLETION: {Shape.DECODER: CAUSAL},
 }
+"""The same keys as data/writers has: what can be written can be learnt."""
 
-__all__ = ["TASKS", "Loss"]
+__all__ = ["RECIPES", "Recipe", "Subject"]

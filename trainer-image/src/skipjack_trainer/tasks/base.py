@@ -1,14 +1,19 @@
-"""The interface of a task."""
+"""The interface of a task, as models of one shape learn it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from skipjack.resolve import ResolvedSpec
+
+from ..data.example import Example
 from ..fast.attention import Segments
+from ..shape import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,4 +39,37 @@ class MicroBatch:
         return {"position_ids": self.position_ids, "segments": self.segments}
 
 
-Loss = Callable[[Any, MicroBatch], tuple[torch.Tensor, float]]
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model as it is at some moment, and all that is needed to ask it."""
+
+    model: Any
+    tokenizer: Any
+    spec: ResolvedSpec
+    labels: tuple[str, ...]
+    device: torch.device
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    is_shared_out: bool = False
+    """Whether its weights lie on several ranks: then all of them must ask at once, and go on until the last is answered."""
+
+
+Loss = Callable[[Any, Any, ResolvedSpec], tuple[torch.Tensor, float]]
+"""(model, batch, spec) → (loss_sum, weight); the engine alone divides."""
+Predict = Callable[[Subject, Sequence[Example]], list[Any]]
+"""What the model says of each example, in plain values that travel between ranks. Draws nothing from any generator."""
+Score = Callable[[Sequence[Example], Sequence[Any], tuple[str, ...]], dict[str, float]]
+"""(examples, what was said of each, labels) → measures by `Metric.key`. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A task, for models of one shape."""
+
+    head: Head
+    batch: Callable[[Sequence[Example], bool, torch.device], Any]
+    """(examples, packing, device) → what `loss` takes: one forward pass."""
+    loss: Loss
+    predict: Predict | None = None
+    score: Score = lambda examples, predictions, labels: {}
+    answer: Callable[[Subject, str], str] | None = None
+    """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""

@@ -3,49 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from .common import APIModel, Fraction, Name, Text
+from .common import APIModel, Name
 from .compute import Compute
+from .dataset import Dataset, Task
+from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
 from .pod import PodSettings
-from .rules import Rule, matches
-from .uris import CredentialPrefix, DataURI, ModelReference, OutputURI
-
-
-class Task(StrEnum):
-    CHAT = "Chat"
-    COMPLETION = "Completion"
-
-
-class RowFormat(StrEnum):
-    """How a row of the dataset is laid out."""
-
-    MESSAGES = "Messages"
-    CONVERSATIONS = "Conversations"
-    PROMPT_COMPLETION = "PromptCompletion"
-    ALPACA = "Alpaca"
-    TEXT = "Text"
-
-
-class TrainOn(StrEnum):
-    ASSISTANT = "Assistant"
-    LAST_ASSISTANT = "LastAssistant"
-    ALL = "All"
-
-
-class Overlong(StrEnum):
-    TRUNCATE = "Truncate"
-    DROP = "Drop"
-    FAIL = "Fail"
-
-
-class Scheduler(StrEnum):
-    COSINE = "Cosine"
-    LINEAR = "Linear"
-    CONSTANT = "Constant"
+from .rules import matches
+from .uris import CredentialPrefix, ModelReference, OutputURI
 
 
 class IfExists(StrEnum):
@@ -56,104 +25,6 @@ class IfExists(StrEnum):
 class Stop(StrEnum):
     FINISH = "Finish"
     CANCEL = "Cancel"
-
-
-class Source(APIModel):
-    """One place that rows come from."""
-
-    uri: DataURI = Field(
-        description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
-    )
-    format: RowFormat | None = Field(None, description="How a row is laid out. Left out: told from its columns.")
-
-
-Share = Annotated[
-    str,
-    StringConstraints(max_length=9),
-    matches("^([1-9][0-9]{0,8}|[1-9][0-9]?%)$", "a share from 1% to 99%, or a whole number of rows, as a string: '5%' or '200' for example"),
-]  # fmt: skip
-
-
-class Dataset(APIModel):
-    """What is learnt from."""
-
-    rules: ClassVar = (
-        Rule(
-            "!(has(self.validation) && has(self.validationSplit))",
-            lambda own: own.validation is None or own.validation_split is None,
-            "validation and validationSplit exclude each other: name held-out files, or a share of train",
-        ),
-    )
-    train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
-    validation: Annotated[list[Source], Field(min_length=1, max_length=64)] | None = Field(
-        None, description="Held-out rows; the loss on them is told before, during and after training."
-    )
-    validation_split: Share | None = Field(
-        None, description='Rows to hold out of train: "5%" or a number of rows, as a string.'
-    )
-    train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
-    overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
-    packing: bool | None = Field(
-        None, description="Put several rows into one sequence. Default: where the model allows it."
-    )
-
-
-class Hyperparameters(APIModel):
-    """What decides what is learnt. Hardware never changes these."""
-
-    rules: ClassVar = (
-        Rule(
-            "!(has(self.epochs) && has(self.maxSteps))",
-            lambda own: own.epochs is None or own.max_steps is None,
-            "epochs and maxSteps exclude each other: name one",
-        ),
-    )
-    epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
-    max_steps: int | None = Field(None, ge=1, le=10_000_000, description="Optimiser steps, instead of epochs.")
-    global_batch_size: int | None = Field(
-        None, ge=1, le=65536, description="Examples in one optimiser step, over all pods."
-    )
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Peak learning rate, a number. Default: by method, 2e-4 for LoRA."
-    )
-    scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
-    warmup_ratio: Fraction | None = Field(
-        None, description="Share of the steps in which the learning rate rises. Default: 0.05."
-    )
-    weight_decay: float | None = Field(None, ge=0, le=1, description="AdamW's decoupled weight decay. Default: 0.")
-    max_grad_norm: float | None = Field(
-        None, gt=0, le=1000, description="Gradients are clipped to this norm. Default: 1."
-    )
-    max_length: int | None = Field(
-        None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
-    )
-    seed: int | None = Field(
-        None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
-    )
-
-
-class Evaluation(APIModel):
-    """What is measured on held-out rows."""
-
-    every_steps: int | None = Field(
-        None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only."
-    )
-    prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
-        None, description="Prompts answered before and after training, greedily, for the model card."
-    )
-    max_new_tokens: int | None = Field(
-        None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64."
-    )
-
-
-class Checkpoint(APIModel):
-    """What a fault can cost."""
-
-    every_steps: int | None = Field(
-        None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all."
-    )
-    keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")
 
 
 class Output(APIModel):

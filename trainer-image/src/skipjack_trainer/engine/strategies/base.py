@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import torch
 
 from ...methods.base import Tensors
-from ...tasks.base import MicroBatch
 from ..objective import Objective
 from ..peers import Peers
 
@@ -28,7 +27,7 @@ class Strategy(Protocol):
         """Whether each forward and backward pass takes all ranks at once: those with less to do then fill up."""
         ...
 
-    def __call__(self, batch: MicroBatch) -> tuple[torch.Tensor, float]:
+    def __call__(self, batch: Any) -> tuple[torch.Tensor, float]:
         """The loss, summed over the batch's weights, and the sum of those."""
         ...
 

@@ -1,0 +1,100 @@
+"""How it is learnt: hyperparameters, what is measured on the way, and how often the state is saved."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from .common import APIModel, Fraction, Text
+from .rules import Rule
+
+
+class Scheduler(StrEnum):
+    COSINE = "Cosine"
+    LINEAR = "Linear"
+    CONSTANT = "Constant"
+
+
+class Metric(StrEnum):
+    """What held-out rows are judged by."""
+
+    LOSS = "Loss"
+    ACCURACY = "Accuracy"
+    F1 = "F1"
+    EXACT_MATCH = "ExactMatch"
+    BLEU = "BLEU"
+    CHRF = "ChrF"
+    REWARD_ACCURACY = "RewardAccuracy"
+
+    @property
+    def is_better_higher(self) -> bool:
+        return self is not Metric.LOSS
+
+    @property
+    def key(self) -> str:
+        """As measures are called in results: heldout_exact_match_after."""
+        return {Metric.EXACT_MATCH: "exact_match", Metric.REWARD_ACCURACY: "reward_accuracy"}.get(
+            self, self.value.lower()
+        )
+
+
+class Hyperparameters(APIModel):
+    """What decides what is learnt. Hardware never changes these."""
+
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.epochs) && has(self.maxSteps))",
+            lambda own: own.epochs is None or own.max_steps is None,
+            "epochs and maxSteps exclude each other: name one",
+        ),
+    )
+    epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
+    max_steps: int | None = Field(None, ge=1, le=10_000_000, description="Optimiser steps, instead of epochs.")
+    global_batch_size: int | None = Field(
+        None, ge=1, le=65536, description="Examples in one optimiser step, over all pods."
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate, a number. Default: by method, 2e-4 for LoRA."
+    )
+    scheduler: Scheduler | None = Field(None, description="How the learning rate falls after warm-up. Default: Cosine.")
+    warmup_ratio: Fraction | None = Field(
+        None, description="Share of the steps in which the learning rate rises. Default: 0.05."
+    )
+    weight_decay: float | None = Field(None, ge=0, le=1, description="AdamW's decoupled weight decay. Default: 0.")
+    max_grad_norm: float | None = Field(
+        None, gt=0, le=1000, description="Gradients are clipped to this norm. Default: 1."
+    )
+    max_length: int | None = Field(
+        None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
+    )
+    seed: int | None = Field(
+        None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
+    )
+
+
+class Evaluation(APIModel):
+    """What is measured on held-out rows."""
+
+    every_steps: int | None = Field(
+        None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only."
+    )
+    metric: Metric | None = Field(
+        None, description="What held-out rows are judged by. Default: by task, Loss for Chat."
+    )
+    prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
+        None, description="Prompts answered before and after training, greedily, for the model card."
+    )
+    max_new_tokens: int | None = Field(
+        None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64."
+    )
+
+
+class Checkpoint(APIModel):
+    """What a fault can cost."""
+
+    every_steps: int | None = Field(
+        None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all."
+    )
+    keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")

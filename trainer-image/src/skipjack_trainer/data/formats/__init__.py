@@ -1,0 +1,52 @@
+"""How rows are laid out: recognised by their columns, and read into what the task's writer takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
+
+from ...errors import ConfigurationInvalid, DataInvalid
+from .base import Layout, RowProblem
+from .chat import CHATS, Chat
+from .document import DOCUMENTS, Document
+
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS}
+
+COLUMNS_SHOWN = 20
+
+
+def recognise(columns: set[str], place: str, task: Task | None = None) -> RowFormat:
+    """The layout that has these columns, for `task` if one is named; others may stand beside them.
+
+    Raises DataInvalid or ConfigurationInvalid, with what was seen.
+    """
+    known = {kind: layout for kind, layout in FORMATS.items() if task in (None, layout.task)}
+    fits = [kind for kind, layout in known.items() if layout.columns <= columns]
+    # Of two layouts one may have all of the other's columns and more: text and label are no plain text.
+    closest = [kind for kind in fits if not any(known[kind].columns < known[other].columns for other in fits)]
+    if len(closest) == 1:
+        return closest[0]
+    seen = ", ".join(sorted(columns)[:COLUMNS_SHOWN]) + (", …" if len(columns) > COLUMNS_SHOWN else "") or "(none)"
+    if not fits and task and (others := {known.task.value for known in FORMATS.values() if known.columns <= columns}):
+        raise ConfigurationInvalid(
+            f"spec.task is {task.value}, the data is for {' or '.join(sorted(others))} ({place}: columns {seen}): change the task or leave it out."
+        )
+    if not fits:
+        expected = "; ".join(f"{kind.value}: {' + '.join(sorted(layout.columns))}" for kind, layout in known.items())
+        layouts = f"no layout of task {task.value}" if task else "no known layout"
+        raise DataInvalid(f"{place}: columns {seen} fit {layouts}. Expected one of: {expected}.")
+    names = ", ".join(kind.value for kind in closest)
+    raise DataInvalid(f"{place}: columns {seen} fit several layouts ({names}): name one in the source's `format`.")
+
+
+def task_of(kind: RowFormat) -> Task:
+    return FORMATS[kind].task
+
+
+def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
+    """One row. Raises RowProblem."""
+    return FORMATS[kind].interpret(values)
+
+
+__all__ = ["FORMATS", "Chat", "Document", "Layout", "RowProblem", "interpret", "recognise", "task_of"]

@@ -1,0 +1,61 @@
+"""What layouts are made of: their columns, and reading a row in words that help."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from skipjack.api.v1alpha1.dataset import Task
+
+from ..read import parse_json
+
+
+class RowProblem(Exception):
+    """What is wrong in a row: field, what was found, what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows of some columns are read."""
+
+    columns: frozenset[str]
+    """Those that a row must have; others may stand beside them."""
+    task: Task
+    interpret: Callable[[dict[str, Any]], Any]
+    """A row's values → what the task's writer takes. Raises RowProblem."""
+    labels_of: Callable[[Any], Iterable[tuple[str, str]]] = lambda row: ()
+    """(field, label) of each label that an interpreted row has."""
+
+
+def words(values: dict[str, Any], field: str) -> str:
+    """The text of a field. Raises RowProblem."""
+    value = values.get(field)
+    if not isinstance(value, str):
+        raise RowProblem(f"{field}: expected text, found {found(value)}")
+    return value
+
+
+def some_words(values: dict[str, Any], field: str) -> str:
+    """The text of a field that may not be blank. Raises RowProblem."""
+    text = words(values, field)
+    if not text.strip():
+        raise RowProblem(f"{field}: expected text, found nothing but white space")
+    return text
+
+
+def json_if_text(value: Any, field: str) -> Any:
+    """CSV can hold lists only as JSON text. Raises RowProblem."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_json(value)
+    except ValueError as error:
+        raise RowProblem(f"{field}: found text that is not JSON ({error})") from error
+
+
+def found(value: Any) -> str:
+    """A value as messages show it."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,29 @@
+"""How rows of each task become examples for models of each shape."""
+
+from __future__ import annotations
+
+from skipjack.api.v1alpha1.dataset import Task
+
+from ...errors import ConfigurationInvalid
+from ...shape import Shape
+from .base import Rows, Writer, Writing
+from .text import TEXT
+
+WRITERS: dict[Task, dict[Shape, Writer]] = {
+    Task.CHAT: {Shape.DECODER: TEXT},
+    Task.COMPLETION: {Shape.DECODER: TEXT},
+}
+
+
+def writer_of(task: Task, shape: Shape) -> Writer:
+    """Raises ConfigurationInvalid where no model of that shape learns the task."""
+    able = WRITERS[task]
+    if shape not in able:
+        needed = " or ".join(known.value for known in able)
+        raise ConfigurationInvalid(
+            f"task {task.value} needs {needed}, and the model is {shape.value}: choose another model, or another task."
+        )
+    return able[shape]
+
+
+__all__ = ["Rows", "Writer", "Writing", "writer_of"]

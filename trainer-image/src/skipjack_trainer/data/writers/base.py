@@ -1,0 +1,36 @@
+"""The interface of a writer: rows of one task → examples for models of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from skipjack.resolve import ResolvedSpec
+
+from ...shape import ModelFacts
+from ..example import Cut, Example, first_tokens
+from ..read import Broken
+
+Rows = Iterable[tuple[str, Any]]
+"""(place, row), as the task's layouts read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What rows are written for."""
+
+    spec: ResolvedSpec
+    tokenizer: Any
+    model: ModelFacts
+    labels: tuple[str, ...] = ()
+    """Of a task that has them: the place of each is its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How examples of a task are made, and how they are cut."""
+
+    write: Callable[[Writing, Rows], Iterator[Example | Broken]]
+    """Examples in the order of their rows, one or more for each, or what is wrong with a row. Raises ConfigurationInvalid."""
+    cut: Cut = first_tokens

@@ -1,0 +1,45 @@
+"""What a model says, word by word."""
+
+from __future__ import annotations
+
+import torch
+
+from skipjack.api.v1alpha1.dataset import Task
+
+from .base import Subject
+
+
+def answer(subject: Subject, prompt: str) -> str:
+    """The model's answer to one of the spec's prompts."""
+    return generate(subject, asked(subject, prompt))
+
+
+def asked(subject: Subject, prompt: str) -> torch.Tensor:
+    """[1, length]: a user's turn for a chat, the bare words for a completion, as the training data has them."""
+    tokenizer = subject.tokenizer
+    if subject.spec.task is Task.CHAT and tokenizer.chat_template:
+        chat = [{"role": "user", "content": prompt}]
+        encoded = tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
+    else:
+        encoded = tokenizer(prompt, return_tensors="pt")
+    ids: torch.Tensor = encoded["input_ids"]
+    return ids
+
+
+def generate(subject: Subject, ids: torch.Tensor) -> str:
+    """What the model goes on with after `ids` [1, length]. Greedy, so that nothing is drawn from any generator."""
+    tokenizer, ids = subject.tokenizer, ids.to(subject.device)
+    with subject.autocast():
+        out = subject.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=subject.spec.evaluation.max_new_tokens,
+            do_sample=False,
+            use_cache=True,
+            synced_gpus=subject.is_shared_out,
+            pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+        )
+    said: str = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+    return said
