@@ -27,7 +27,7 @@ from .export.card import Story, write_card
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
-from .methods import METHODS, refuse_unfit
+from .methods import METHODS, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
@@ -59,12 +59,13 @@ def run(pod: Pod, stop: Stop) -> Result:
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
+        refuse_unfit(spec, config)
         model_facts, tokenizer = facts_of(config), load_tokenizer(folder)
         prepared = prepare(spec, sources, tokenizer, model_facts, access.scratch)
         spec = prepared.spec
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
-        refuse_unfit(spec, config, recipe.head.kind)
+        refuse_head(spec, recipe.head.kind)
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
         for value in spec.told():

@@ -16,6 +16,8 @@ BY_THE_DATA = frozenset(
     {
         "task",
         "dataset.packing",
+        "evaluation.metric",
+        "hyperparameters.learningRate",
         "hyperparameters.maxLength",
         "hyperparameters.globalBatchSize",
         "hyperparameters.maxSteps",
