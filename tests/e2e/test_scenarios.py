@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.cluster import Cluster
 from tests.support import tables
-from tests.support.kubectl import Kubectl, a_namespace
+from tests.support.kubectl import a_namespace
 
 from .scenarios import Scenario, load, resolved, told, train
 
