@@ -23,7 +23,12 @@ nasty = st.text(max_size=40) | st.sampled_from(
 claims = st.builds("pvc://{}/{}".format, names, paths)
 hubs = st.builds("hf://{}/{}".format, repositories, repositories)
 configmaps = st.builds("configmap://{}/{}".format, names, parts)
-sources = st.fixed_dictionaries({"uri": claims | hubs | configmaps})
+columns = st.dictionaries(st.from_regex("[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), nasty.filter(bool), max_size=3)
+told = {"columns": columns, "weight": st.floats(0.001, 1000)}
+chosen = told | {"split": nasty.filter(bool), "subset": nasty.filter(bool)}
+sources = st.fixed_dictionaries({"uri": configmaps}, optional=told) | st.fixed_dictionaries(
+    {"uri": claims | hubs}, optional=chosen
+)
 
 
 def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -16,6 +16,7 @@ from skipjack.protocol import Result
 
 from .data.prepare import prepare
 from .data.sources import fetch
+from .data.templates import bared, dressed
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
@@ -60,19 +61,24 @@ def run(pod: Pod, stop: Stop) -> Result:
             sources = fetch(spec, access)
         config = read_config(folder)
         refuse_unfit(spec, config)
-        model_facts, tokenizer = facts_of(config), load_tokenizer(folder)
+        model_facts, tokenizer = facts_of(config), dressed(load_tokenizer(folder), spec.dataset.chat_template)
         prepared = prepare(spec, sources, tokenizer, model_facts, access.scratch)
         spec = prepared.spec
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_head(spec, recipe.head.kind)
-        for uri, layout in prepared.layouts.items():
-            tell(f"{uri}: rows laid out as {layout.value}")
+        for title, layout in prepared.layouts.items():
+            tell(f"{title}: rows laid out as {layout.value}")
+        for part in prepared.parts:
+            tell(str(part))
         for value in spec.told():
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        if spec.dataset.chat_template:
+            # Its turns end by a token of their own, at which the tuned model is to stop.
+            base.generation_config.eos_token_id = tokenizer.eos_token_id
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -83,7 +89,9 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels)
+        trainee = Trainee(
+            spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels, prepared.mixture
+        )
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
@@ -160,7 +168,7 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
-            run.tokenizer.save_pretrained(export)
+            bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
             write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)

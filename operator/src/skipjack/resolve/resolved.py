@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
-from ..api.v1alpha1.dataset import Overlong, RowFormat, Task, TrainOn
+from ..api.v1alpha1.dataset import ChatTemplate, Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
@@ -22,7 +22,19 @@ class Frozen(BaseModel):
 
 class ResolvedSource(Frozen):
     uri: str
+    subset: str | None = None
+    split: str | None = None
     format: RowFormat | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """A layout's field → the column that holds it."""
+    weight: float = 1.0
+    """How often each row is seen in an epoch."""
+
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        chosen = [f"{key} {value}" for key, value in (("subset", self.subset), ("split", self.split)) if value]
+        return f"{self.uri} ({', '.join(chosen)})" if chosen else self.uri
 
 
 class ResolvedDataset(Frozen):
@@ -32,6 +44,8 @@ class ResolvedDataset(Frozen):
     labels: tuple[str, ...] | None = None
     """None: those in train."""
     instruction: str | None = None
+    chat_template: ChatTemplate | None = None
+    """None: the model's own."""
     train_on: TrainOn
     overlong: Overlong
     packing: bool

@@ -13,7 +13,7 @@ from .catalogue import Catalogue
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
 from .method import default_of, resolve_method
-from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
+from .resolved import ResolvedCredential, ResolvedModel, ResolvedSpec
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
@@ -68,13 +68,14 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         packing = False
         choices.origins["dataset.packing"] = "off: virtual tokens stand before the first of packed rows alone"
     return {
-        "train": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.train],
-        "validation": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.validation or ()],
+        "train": [source.model_dump(exclude_none=True) for source in data.train],
+        "validation": [source.model_dump(exclude_none=True) for source in data.validation or ()],
         "validation_split": choices.choose(
             "dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"
         ),
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
+        "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from skipjack.api.v1alpha1.dataset import RowFormat
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import DataInvalid
+from .columns import Named, renamed
 from .formats import FORMATS, RowProblem, interpret, recognise
 from .labels import Labels
 from .read import Broken, Row, read
@@ -61,8 +62,8 @@ class Checked:
 
     @property
     def layouts(self) -> dict[str, RowFormat]:
-        """Of each source, by its URI."""
-        return {checked.source.told.uri: checked.layout for checked in (*self.train, *self.validation)}
+        """Of each source, by its title."""
+        return {checked.source.told.title: checked.layout for checked in (*self.train, *self.validation)}
 
 
 def check(spec: ResolvedSpec, sources: Sources) -> Checked:
@@ -74,25 +75,37 @@ def check(spec: ResolvedSpec, sources: Sources) -> Checked:
     problems.refuse()
     for source, checked in zip((*sources.train, *sources.validation), (*train, *validation), strict=True):
         if checked is None:
-            raise DataInvalid(f"{source.told.uri}: there is not one row in it.")
+            raise DataInvalid(f"{source.told.title}: there is not one row in it.")
     return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names)
 
 
 def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
-    """None for a source without rows."""
-    layout = source.told.format
+    """None for a source without rows. Raises DataInvalid, ConfigurationInvalid where its columns are none of those expected."""
+    layout, named = source.told.format, Named(source.told.columns)
     seen = False
     for row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
+        values = named.see(row)
+        layout = layout or _layout_of(values, row, named, spec.task)
         seen = True
-        layout = layout or recognise(set(row.values), row.place, spec.task)
         try:
-            labels.see(FORMATS[layout].labels_of(interpret(layout, row.values)))
+            labels.see(FORMATS[layout].labels_of(interpret(layout, values)))
         except RowProblem as problem:
             problems.add(Broken(row.place, str(problem)))
+    if seen:
+        named.refuse_missing(source.told.title)
     return CheckedSource(source, layout) if seen and layout else None
+
+
+def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None) -> RowFormat:
+    """By a source's first row. Where that fits nothing, a column that it hasn't is the likelier fault."""
+    try:
+        return recognise(set(values), row.place, task)
+    except DataInvalid:
+        named.refuse_missing(row.place)
+        raise
 
 
 def rows_of(source: Source) -> Iterator[Row | Broken]:
@@ -100,10 +113,9 @@ def rows_of(source: Source) -> Iterator[Row | Broken]:
         yield from read(file.path, file.name)
 
 
-def interpreted(sources: Iterable[CheckedSource]) -> Iterator[tuple[str, Any]]:
-    """(place, row) of each row of checked sources. Raises DataInvalid when a file has changed since."""
-    for checked in sources:
-        for row in rows_of(checked.source):
-            if isinstance(row, Broken):
-                raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-            yield row.place, interpret(checked.layout, row.values)
+def interpreted(checked: CheckedSource) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each row of a checked source. Raises DataInvalid when a file has changed since."""
+    for row in rows_of(checked.source):
+        if isinstance(row, Broken):
+            raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
+        yield row.place, interpret(checked.layout, renamed(row.values, checked.source.told.columns))

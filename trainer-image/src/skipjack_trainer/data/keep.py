@@ -71,7 +71,8 @@ def _source(source: Source) -> list[Any]:
     for file in source.files:
         with file.path.open("rb") as content:
             files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
-    return [source.told.uri, source.told.format, *files]
+    told = source.told
+    return [told.title, told.format, told.columns, *files]
 
 
 def _of(content: bytes) -> str:

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom.
 
-A step is B examples out of a permutation of (seed, epoch), whatever the hardware: they are packed into micro-batches, which are
+A step is B examples out of an epoch's order, which is drawn by (seed, epoch) whatever the hardware: they are packed into micro-batches, which are
 dealt to the ranks. Every task returns (loss_sum, weight); this loop alone divides, by the weight of the whole step.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from skipjack.api.v1alpha1.learning import Scheduler
+from skipjack.mixture import Mixture
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
@@ -58,6 +59,12 @@ class Trainee:
     strategy: Strategy
     tokenizer: Any = None
     labels: tuple[str, ...] = ()
+    weighted: Mixture | None = None
+    """How often the training examples are seen; None: each once an epoch."""
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.weighted or Mixture.plain(len(self.train))
 
     @property
     def recipe(self) -> Recipe:
@@ -129,7 +136,8 @@ def train(
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
-    total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    mixture = run.mixture
+    total = min(steps * batch, mixture.seen_in(settings.epochs)) if settings.epochs else steps * batch
     if (steps - 1) * batch >= total:
         raise DataInvalid(
             f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
@@ -141,7 +149,7 @@ def train(
     for step in range(state.step, steps):
         step_started = time.monotonic()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
-        indices = step_examples(step, batch, len(run.train), settings.seed, total)
+        indices = step_examples(step, batch, mixture, settings.seed, total)
         while True:
             loss_sum, weight, tokens = accumulate(run, indices, step, scale.value)
             norm = run.strategy.step(rate, scale.value, settings.max_grad_norm)
@@ -184,7 +192,7 @@ def train(
             saved_step = done
         is_last = done == steps or asked_to_finish
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
-        epoch = min(done * batch, total) / len(run.train)
+        epoch = min(done * batch, total) / mixture.epoch_rows
         tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last))
         if asked_to_leave and not is_last:
             raise Interrupted(

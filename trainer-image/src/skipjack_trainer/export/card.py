@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import ResolvedSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,13 @@ def text(story: Story) -> str:
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
         f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
-        f"## Data\n{', '.join(source.uri for source in spec.dataset.train)}\n"
+        f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
     )
+
+
+def _named(source: ResolvedSource) -> str:
+    return source.title if source.weight == 1 else f"{source.title} × {source.weight:g}"
 
 
 def quote(words: str) -> str:
