@@ -72,6 +72,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        recipe.configure(base.config, tokenizer, prepared.train[0])
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -160,6 +161,9 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
             run.tokenizer.save_pretrained(export)
+            if run.recipe.head.is_new:
+                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
+                run.model.config.save_pretrained(export)
             write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)

@@ -14,6 +14,7 @@ from skipjack.resolve import ResolvedSpec
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
 from .check import Problems, check, interpreted
+from .class_weights import class_weights
 from .example import Example, Examples
 from .formats import task_of
 from .read import Broken
@@ -39,10 +40,12 @@ class Written:
 def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked = check(spec, sources)
-    writer = writer_of(task_of_all(spec, checked.layouts.values()), model.shape)
-    writing, problems = Writing(spec, tokenizer, model, checked.labels), Problems()
+    task = task_of_all(spec, checked.layouts.values())
+    writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
+    writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
     for name, some in (("train", checked.train), ("validation", checked.validation)):
-        write_table(_good(writer.write(writing, interpreted(some)), problems), folder / name)
+        rows = interpreted(some, spec.dataset.labels)
+        write_table(_good(writer.write(writing, rows), problems), folder / name)
     problems.refuse()
     (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels}))
 
