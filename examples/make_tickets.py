@@ -21,13 +21,15 @@ DESKS: dict[str, tuple[list[str], list[str]]] = {
         ["the parcel with {item} has not arrived", "tracking has not moved for a week", "the courier left {item} with a stranger",
          "my package went to my old street", "when will {item} be shipped", "the driver never rang and took {item} back to the depot",
          "the shipment of {item} is late"],
-        ["I am still waiting for the box with {item}", "the carrier says that it was dropped off, but nothing is here", "how many days until {item} gets to me"],
+        ["I am still waiting for the box with {item}", "the carrier says that it was dropped off, but nothing is here",
+         "how many days until {item} gets to me"],
     ),
     "returns": (
         ["I would like to send {item} back", "{item} doesn't fit, how do I exchange it", "how do I print a return label for {item}",
          "{item} is not what I ordered, please take it back", "can I swap {item} for a larger size", "I changed my mind about {item} and want to return it",
          "is there still time to give {item} back"],
-        ["the colour of {item} is wrong and I want to exchange it", "where do I bring {item} if I don't want to keep it", "please tell me how to return an unopened {item}"],
+        ["the colour of {item} is wrong and I want to exchange it", "where do I bring {item} if I don't want to keep it",
+         "please tell me how to return an unopened {item}"],
     ),
     "account": (
         ["I can't log in any more", "the password reset mail never comes", "please change the address in my profile", "how do I delete my account",
