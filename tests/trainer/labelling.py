@@ -33,11 +33,15 @@ HEADS = {
     Task.TEXT_CLASSIFICATION: AutoModelForSequenceClassification,
     Task.TOKEN_CLASSIFICATION: AutoModelForTokenClassification,
 }
+DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout", "classifier_dropout", "hidden_dropout")
 TEXTS = tuple(f"the light {n} is {LABELS[n % 3]} {'hello world ' * (n % 4)}" for n in range(8))
 OF_ONE = tuple({"text": text, "label": LABELS[n % 3]} for n, text in enumerate(TEXTS))
 OF_SEVERAL = tuple({"text": text, "labels": list(LABELS[: n % 4])} for n, text in enumerate(TEXTS))
 TAGGED = tuple(
-    {"tokens": ["the", "red", "light", *["hello"] * (n % 4)], "tags": ["O", "B-LIGHT", "I-LIGHT", *["O"] * (n % 4)]}
+    {
+        "tokens": ["the", "red", "light", *["zzy"] * (1 + n % 4)],
+        "tags": ["O", "B-LIGHT", "I-LIGHT", *["O"] * (1 + n % 4)],
+    }
     for n in range(8)
 )
 
@@ -99,7 +103,7 @@ def trainee(
 
 def model(family: str, task: Task, labels: int) -> Any:
     """With an output layer that tells texts apart: the usual one begins too close to nought."""
-    made = tiny.model(family, head=HEADS[task], num_labels=labels, type_vocab_size=2)
+    made = tiny.model(family, head=HEADS[task], num_labels=labels, **dict.fromkeys(DROPOUTS, 0.0))
     for name, parameter in made.named_parameters():
         if name.endswith(("classifier.weight", "score.weight")):
             torch.nn.init.normal_(parameter)
