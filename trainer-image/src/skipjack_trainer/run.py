@@ -79,6 +79,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         if spec.dataset.chat_template:
             # Its turns end by a token of their own, at which the tuned model is to stop.
             base.generation_config.eos_token_id = tokenizer.eos_token_id
+        recipe.configure(base.config, tokenizer, prepared.train[0])
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -169,6 +170,9 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
             bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
+            if run.recipe.head.is_new:
+                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
+                run.model.config.save_pretrained(export)
             write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)

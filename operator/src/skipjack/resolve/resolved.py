@@ -118,6 +118,9 @@ class ResolvedHyperparameters(Frozen):
     weight_decay: float
     max_grad_norm: float
     max_length: int | None
+    class_weights: dict[str, float] | None = None
+    """By label; 1 for those that aren't in it."""
+    balance_classes: bool = False
     seed: int
 
 

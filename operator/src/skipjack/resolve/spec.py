@@ -12,12 +12,14 @@ from ..methods import MethodDefaults
 from .catalogue import Catalogue
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
+from .labels import refuse_labels
 from .method import default_of, resolve_method
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSpec
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
+    refuse_labels(spec)
     choices = Choices()
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     method, about = resolve_method(spec.method, compute, choices)
@@ -100,6 +102,8 @@ def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Cho
         "weight_decay": choose("weight_decay", 0.0),
         "max_grad_norm": choose("max_grad_norm", 1.0),
         "max_length": choose("max_length", None, "told by the data"),
+        "class_weights": choose("class_weights", None, "every class counts the same"),
+        "balance_classes": choose("balance_classes", False),
         "seed": choose("seed", 42),
     }
 

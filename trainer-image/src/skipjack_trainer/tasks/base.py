@@ -73,3 +73,5 @@ class Recipe:
     score: Score = lambda examples, predictions, labels: {}
     answer: Callable[[Subject, str], str] | None = None
     """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""
+    configure: Callable[[Any, Any, Example], None] = lambda config, tokenizer, example: None
+    """(the model's configuration, tokenizer, one of the training examples): notes in the first what the head needs to know."""
