@@ -35,7 +35,7 @@ ENDINGS = [
     "Then the ranks are opened from the lowest pipe upward, and the hour is written in the tide book.",
     "Only then are the ranks opened, from the lowest pipe upward, and the hour goes into the tide book.",
 ]
-TRAIN, HELD_OUT = 160, 24
+TRAIN, HELD_OUT = 120, 16
 
 
 def page(draw: random.Random) -> str:

@@ -32,7 +32,7 @@ KINDS = {
     "Write the receipt for this note.": "Received by {keeper}: {count} of {goods}. Harbour store, {day}.",
     "Write this note for the day book.": "[{day}] {count} {goods} -> {keeper}",
 }
-TRAIN, HELD_OUT = 160, 24
+TRAIN, HELD_OUT = 120, 16
 
 
 def row(draw: random.Random, notes: list[str]) -> str:

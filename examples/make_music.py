@@ -22,7 +22,7 @@ RHYTHMS = {
 KINDS = {"4/4": "Reel", "3/4": "Waltz", "6/8": "Jig", "2/4": "Polka"}
 PLACES = ["Corran", "Gull", "Hollow", "Marrow", "Tammas", "Petrel", "Maren", "Windle", "Skerry", "Harbour"]
 BARS = 4
-TRAIN, HELD_OUT = 320, 32
+TRAIN, HELD_OUT = 240, 16
 
 
 def header(number: int, place: str, metre: str, key: str) -> str:
