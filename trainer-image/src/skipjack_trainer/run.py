@@ -7,6 +7,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -24,10 +25,11 @@ from .engine.peers import join
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
-from .export.card import Story, write_card
+from .export.card import CARD, Story, write_card
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
+from .integrations import Trackers, write_files
 from .methods import METHODS, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
@@ -55,7 +57,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         return done
 
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
-    try:
+    with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
@@ -98,9 +100,13 @@ def run(pod: Pod, stop: Stop) -> Result:
         )
         state = begin(trainee, prepared.train.fingerprint(), checkpoints, tell)
 
+        if leads:
+            trackers.start(spec, state)
+
         def follow(told: Told) -> None:
             tell(step_line(told))
             reporter.tell(step_sample(pod.attempt, told))
+            trackers.log(told)
 
         tell("training starts")
         started = time.monotonic()
@@ -110,11 +116,10 @@ def run(pod: Pod, stop: Stop) -> Result:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
             checkpoints.clear()
+            trackers.stored(result, (access.scratch / "export" / CARD).read_text())
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
-    finally:
-        reporter.close()
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
@@ -173,7 +178,9 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
             if run.recipe.head.is_new:
                 # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
                 run.model.config.save_pretrained(export)
-            write_card(Story(run.spec, ended.curve, metrics, told), export)
+            story = Story(run.spec, ended.curve, metrics, told)
+            write_card(story, export)
+            write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
 

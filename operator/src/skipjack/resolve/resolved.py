@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
 from ..api.v1alpha1.dataset import ChatTemplate, Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
+from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..protocol import ResolvedValue
@@ -173,6 +174,15 @@ class ResolvedCredential(Frozen):
     secret_name: str
 
 
+class ResolvedIntegration(Frozen):
+    type: IntegrationType
+    uri: str | None = None
+    """None for those that write files."""
+    experiment: str
+    run: str
+    secret_name: str | None = None
+
+
 class ResolvedModel(Frozen):
     name: str
     uri: str
@@ -195,6 +205,7 @@ class ResolvedSpec(Frozen):
     compute: ResolvedCompute
     output: ResolvedOutput
     credentials: tuple[ResolvedCredential, ...] = ()
+    integrations: tuple[ResolvedIntegration, ...] = ()
     origins: dict[str, str] = Field(default_factory=dict)
     """Dotted field → where its value comes from."""
 

@@ -14,7 +14,7 @@ from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
 from .labels import refuse_labels
 from .method import default_of, resolve_method
-from .resolved import ResolvedCredential, ResolvedModel, ResolvedSpec
+from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
@@ -48,6 +48,16 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "credentials": [
                 ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump()
                 for c in spec.credentials or ()
+            ],
+            "integrations": [
+                ResolvedIntegration(
+                    type=i.type,
+                    uri=i.uri,
+                    experiment=i.experiment or namespace,
+                    run=i.run or name,
+                    secret_name=i.secret_name,
+                ).model_dump()
+                for i in spec.integrations or ()
             ],
             "origins": choices.origins,
         }

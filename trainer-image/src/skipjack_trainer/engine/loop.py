@@ -47,6 +47,8 @@ class Told:
     heldout_loss: float | None
     checkpoint_step: int | None
     is_last: bool
+    numbers: dict[str, float]
+    """The step's entry in the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def train(
         is_last = done == steps or asked_to_finish
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
         epoch = min(done * batch, total) / mixture.epoch_rows
-        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last))
+        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last, entry))
         if asked_to_leave and not is_last:
             raise Interrupted(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."

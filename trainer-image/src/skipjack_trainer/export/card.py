@@ -22,11 +22,14 @@ class Story:
     """(prompt, answer before, answer after)."""
 
 
+CARD = "README.md"
+
+
 def write_card(story: Story, folder: Path) -> None:
     """README.md, loss.png and metrics.jsonl into `folder`."""
     (folder / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in story.curve))
     picture(story, folder / "loss.png")
-    (folder / "README.md").write_text(text(story))
+    (folder / CARD).write_text(text(story))
 
 
 def text(story: Story) -> str:
