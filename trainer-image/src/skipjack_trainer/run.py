@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 
 from skipjack.api.v1alpha1.compute import Strategy as Kind
+from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
 
 from .data.prepare import prepare
 from .data.sources import fetch
+from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
@@ -65,6 +67,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_unfit(spec, config, recipe.head.kind)
+        refuse_unmeasured(spec, len(prepared.validation))
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
         for value in spec.told():
@@ -90,12 +93,14 @@ def run(pod: Pod, stop: Stop) -> Result:
 
         def follow(told: Told) -> None:
             tell(step_line(told))
-            reporter.tell(step_sample(pod.attempt, told))
+            reporter.tell(step_sample(pod.attempt, told, spec.evaluation.metric or Metric.LOSS))
 
         tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
-        result = finish(trainee, ended, time.monotonic() - started, access.scratch / "export", tell)
+        seconds = time.monotonic() - started
+        stored_step = bring_best(trainee, checkpoints, ended, tell)
+        result = finish(trainee, ended, stored_step, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
@@ -138,7 +143,22 @@ def heldout(run: Trainee, when: str) -> dict[str, float]:
     return {f"heldout_{name}_{when}": value for name, value in measures.items()}
 
 
-def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Callable[[str], None]) -> Result:
+def bring_best(run: Trainee, checkpoints: Checkpoints, ended: State, tell: Callable[[str], None]) -> int:
+    """Brings back the best weights where the spec keeps them; the step of those that there are now."""
+    best = ended.best
+    if best is None or best.step == ended.step or not run.spec.evaluation.keep_best:
+        return ended.step
+    if checkpoints.restore(run.strategy, best.step) is None:
+        tell(
+            f"the checkpoint of step {best.step}, the best, can't be read any more: the last step's weights are stored instead"
+        )
+        return ended.step
+    return best.step
+
+
+def finish(
+    run: Trainee, ended: State, stored_step: int, seconds: float, export: Path, tell: Callable[[str], None]
+) -> Result:
     """Measures the trained model; rank 0 writes it and its story into the folder `export`."""
     metrics = ended.before.metrics | heldout(run, "after")
     objective = run.strategy.objective
@@ -160,9 +180,10 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
             run.tokenizer.save_pretrained(export)
-            write_card(Story(run.spec, ended.curve, metrics, told), export)
+            write_card(Story(run.spec, ended.curve, metrics, told, stored_step), export)
     steps = run.spec.hyperparameters.max_steps or 0
-    return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
+    message = sentence(run.spec, metrics, ended, stored_step)
+    return Result(message=message, step=ended.step, steps=steps, metrics=metrics)
 
 
 def place_of(pod: Pod) -> torch.device:

@@ -20,6 +20,8 @@ BY_THE_DATA = frozenset(
         "hyperparameters.globalBatchSize",
         "hyperparameters.maxSteps",
         "checkpoint.everySteps",
+        "evaluation.everySteps",
+        "evaluation.metric",
         "compute.microBatchTokens",
     }
 )
