@@ -30,6 +30,9 @@ WORSE_AND_WORSE: dict[str, Any] = {
     "checkpoint": {"everySteps": 100, "keep": 1},
 }
 
+LONGER = WORSE_AND_WORSE | {"hyperparameters": WORSE_AND_WORSE["hyperparameters"] | {"maxSteps": 12}}
+"""Its held-out loss is least at step 6, for a while."""
+
 
 def ran(root: Path, stop: Stop | None = None, attempt: int = 1, **changes: Any) -> Result:
     return run_here(tiny.furnish(root, tiny.resolved(**changes)), attempt, stop)
@@ -73,18 +76,18 @@ def test_the_best_weights_are_stored_although_their_checkpoint_would_be_forgotte
 
 
 def test_training_ends_as_complete_once_nothing_gets_better(tmp_path: Path) -> None:
-    result = ran(tmp_path, evaluation={"everySteps": 1, "earlyStopping": {"patience": 2}}, **WORSE_AND_WORSE)
+    result = ran(tmp_path, evaluation={"everySteps": 1, "earlyStopping": {"patience": 2}}, **LONGER)
     losses = [entry["heldoutLoss"] for entry in tiny.curve(tmp_path)]
     best = losses.index(min(losses)) + 1
     assert result.reason is None
-    assert (result.step, result.steps) == (best + 2, 8)
-    assert result.message.startswith(f"stopped early, after {best + 2} of 8 steps: Loss was best at step {best}")
+    assert (result.step, result.steps) == (best + 2, 12)
+    assert result.message.startswith(f"stopped early, after {best + 2} of 12 steps: Loss was best at step {best}")
 
 
 def test_patience_is_counted_on_after_a_resume(tmp_path: Path) -> None:
     told: dict[str, Any] = {
-        "evaluation": {"everySteps": 1, "keepBest": True, "earlyStopping": {"patience": 3}}
-    } | WORSE_AND_WORSE
+        "evaluation": {"everySteps": 1, "keepBest": True, "earlyStopping": {"patience": 2}}
+    } | LONGER
     expected = ran(tmp_path / "whole", **told)
     attempt = 0
     for attempt in range(1, expected.step):
@@ -99,9 +102,7 @@ def test_patience_is_counted_on_after_a_resume(tmp_path: Path) -> None:
 
 
 def test_ranks_give_up_together(tmp_path: Path) -> None:
-    told = tiny.resolved(
-        evaluation={"everySteps": 1, "keepBest": True, "earlyStopping": {"patience": 2}}, **WORSE_AND_WORSE
-    )
+    told = tiny.resolved(evaluation={"everySteps": 1, "keepBest": True, "earlyStopping": {"patience": 2}}, **LONGER)
     tiny.furnish(tmp_path, with_processes(told, 2))
     outputs = [process.communicate(120)[0] for process in workers(tmp_path)]
     result = json.loads((tmp_path / RESULT / "skipjack.json").read_text())["result"]

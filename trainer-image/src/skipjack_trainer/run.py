@@ -26,6 +26,7 @@ from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
+from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
@@ -75,6 +76,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        size = Size.of(base)
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -100,7 +102,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         ended = train(trainee, checkpoints, state, stop, follow)
         seconds = time.monotonic() - started
         stored_step = bring_best(trainee, checkpoints, ended, tell)
-        result = finish(trainee, ended, stored_step, seconds, access.scratch / "export", tell)
+        result = finish(trainee, ended, stored_step, size, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
@@ -157,29 +159,31 @@ def bring_best(run: Trainee, checkpoints: Checkpoints, ended: State, tell: Calla
 
 
 def finish(
-    run: Trainee, ended: State, stored_step: int, seconds: float, export: Path, tell: Callable[[str], None]
+    run: Trainee,
+    ended: State,
+    stored_step: int,
+    base: Size,
+    seconds: float,
+    export: Path,
+    tell: Callable[[str], None],
 ) -> Result:
     """Measures the trained model; rank 0 writes it and its story into the folder `export`."""
-    metrics = ended.before.metrics | heldout(run, "after")
-    objective = run.strategy.objective
-    metrics |= {
-        "train_loss": ended.curve[-1]["loss"],
-        "trainable_parameters": float(objective.trainable_parameters),
-        "total_parameters": float(objective.total_parameters),
-        "training_seconds": round(seconds, 2),
-        "tokens": float(sum(entry["tokens"] for entry in ended.curve)),
-        "peak_memory_mib": round(peak_memory_mib(objective.device), 1),
-    }
+    objective, peers = run.strategy.objective, run.peers
+    peak = max(peers.everyones(peak_memory_mib(objective.device)))
+    ran = Ran(base, objective.trainable_parameters, objective.total_parameters, ended.curve, peak, peers.world)
+    metrics = ended.before.metrics | heldout(run, "after") | needs(run.spec, ran)
+    metrics |= {"train_loss": ended.curve[-1]["loss"], "training_seconds": round(seconds, 2)}
     tell(f"peak memory {metrics['peak_memory_mib']:.1f} MiB")
     said = answers(run)
     with run.strategy.whole() as arguments:
-        if run.peers.rank == 0:
+        if peers.rank == 0:
             told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
             run.tokenizer.save_pretrained(export)
+            metrics["output_mib"] = output_mib(export)
             write_card(Story(run.spec, ended.curve, metrics, told, stored_step), export)
     steps = run.spec.hyperparameters.max_steps or 0
     message = sentence(run.spec, metrics, ended, stored_step)

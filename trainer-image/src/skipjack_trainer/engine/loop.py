@@ -146,7 +146,7 @@ def train(
         return state
 
     for step in range(state.step, steps):
-        step_started = time.monotonic()
+        step_started, cpu_before = time.monotonic(), time.process_time()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
         indices = step_examples(step, batch, len(run.train), settings.seed, total)
         while True:
@@ -180,9 +180,9 @@ def train(
                 best = judged(best, done, heldout, run.spec)
         curve.append(entry)
 
-        asked_to_leave, asked_to_finish = (
-            value > 0 for value in run.peers.total([float(stop.leave), float(stop.finish)])
-        )
+        wishes = [float(stop.leave), float(stop.finish)]
+        *heard, entry["cpuSeconds"] = run.peers.total([*wishes, time.process_time() - cpu_before])
+        asked_to_leave, asked_to_finish = (value > 0 for value in heard)
         is_last = done == steps or asked_to_finish or gives_up(best, run.spec)
         reached = State(done, curve, state.before, scale, best)
         every = run.spec.checkpoint.every_steps

@@ -11,6 +11,8 @@ from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import camel
 
+from .needs import table
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -45,7 +47,7 @@ def text(story: Story) -> str:
         front += "library_name: peft\n"
     return (
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
-        f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n\n"
+        f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n{table(spec, story.metrics)}\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
         f"## Data\n{', '.join(source.uri for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
