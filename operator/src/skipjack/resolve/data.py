@@ -84,8 +84,12 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
             steps,
             f"{own.epochs:g} epochs of {mixture.epoch_rows:.10g} rows, {batch} a step",
         )
-    if spec.checkpoint.every_steps is None:
-        decided["checkpoint.every_steps"] = max(1, ceil(steps / 10)), "a tenth of all steps"
+    every = spec.checkpoint.every_steps
+    if every is None:
+        every = max(1, ceil(steps / 10))
+        decided["checkpoint.every_steps"] = every, "a tenth of all steps"
+    if spec.evaluation.every_steps is None and spec.evaluation.watches:
+        decided["evaluation.every_steps"] = every, "as often as a checkpoint"
     if spec.compute.micro_batch_tokens is None:
         on_cpu = spec.compute.accelerators_per_node == 0
         budget = MICRO_BATCH_TOKENS_CPU if on_cpu else MICRO_BATCH_TOKENS_ACCELERATOR

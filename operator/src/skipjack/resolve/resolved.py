@@ -125,13 +125,28 @@ class ResolvedHyperparameters(Frozen):
     seed: int
 
 
+class ResolvedEarlyStopping(Frozen):
+    patience: int
+    min_delta: float
+
+
 class ResolvedEvaluation(Frozen):
     every_steps: int | None
     """None: before and after training only."""
     metric: Metric | None
     """None until the task is known."""
+    keep_best: bool
+    early_stopping: ResolvedEarlyStopping | None = None
     prompts: tuple[str, ...]
     max_new_tokens: int
+    temperature: float
+    """0: the likeliest word, always."""
+    top_p: float
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything depends on how evaluations compare."""
+        return self.keep_best or self.early_stopping is not None
 
 
 class ResolvedCheckpoint(Frozen):

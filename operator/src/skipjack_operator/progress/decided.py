@@ -22,6 +22,7 @@ BY_THE_DATA = frozenset(
         "hyperparameters.globalBatchSize",
         "hyperparameters.maxSteps",
         "checkpoint.everySteps",
+        "evaluation.everySteps",
         "compute.microBatchTokens",
     }
 )

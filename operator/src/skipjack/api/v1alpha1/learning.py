@@ -98,20 +98,61 @@ class Hyperparameters(APIModel):
     )
 
 
+class EarlyStopping(APIModel):
+    """When training ends because nothing gets better any more."""
+
+    patience: int = Field(
+        ge=1, le=1000, description="Evaluations in a row that may go by without a better one before training ends."
+    )
+    min_delta: float | None = Field(
+        None, ge=0, le=1000, description="By how much an evaluation must be better than the best to count. Default: 0."
+    )
+
+
 class Evaluation(APIModel):
     """What is measured on held-out rows."""
 
+    rules: ClassVar = (
+        Rule(
+            "!has(self.topP) || (has(self.temperature) && self.temperature > 0.0)",
+            lambda own: own.top_p is None or bool(own.temperature),
+            "topP goes with a temperature above 0, without which answers are not drawn: set temperature, or remove topP",
+        ),
+    )
     every_steps: int | None = Field(
-        None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only."
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Steps between two evaluations. Default: before and after only; as often as a checkpoint with keepBest or earlyStopping.",
     )
     metric: Metric | None = Field(
         None, description="What held-out rows are judged by. Default: by task, Loss for Chat."
     )
+    keep_best: bool | None = Field(
+        None,
+        description="true: the best evaluation's weights, by metric, are kept beyond checkpoint.keep and stored as the result. "
+        "Default: false, the last step's are.",
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Ends training, as complete, once metric gets no better. Default: all steps are made."
+    )
     prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
-        None, description="Prompts answered before and after training, greedily, for the model card."
+        None, description="Prompts answered before and after training, for the model card."
     )
     max_new_tokens: int | None = Field(
         None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64."
+    )
+    temperature: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="0: answers are the likeliest words. Above: drawn, by seed, at that temperature. Default: 0.",
+    )
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Words are drawn from the likeliest that together have this probability. Default: 1.",
     )
 
 
