@@ -13,6 +13,7 @@ from ..api.v1alpha1.dataset import Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
+from ..api.v1alpha1.preference import PreferenceLoss
 from ..protocol import ResolvedValue
 
 
@@ -94,6 +95,18 @@ class ResolvedMethod(Frozen):
     """None: the base is held as it is."""
 
 
+class ResolvedPreference(Frozen):
+    """None where the loss has no such thing."""
+
+    loss: PreferenceLoss
+    beta: float
+    label_smoothing: float | None = None
+    gamma: float | None = None
+    desirable_weight: float | None = None
+    undesirable_weight: float | None = None
+    sft_weight: float | None = None
+
+
 class ResolvedHyperparameters(Frozen):
     epochs: float | None
     max_steps: int | None
@@ -104,6 +117,9 @@ class ResolvedHyperparameters(Frozen):
     weight_decay: float
     max_grad_norm: float
     max_length: int | None
+    label_smoothing: float = 0.0
+    neftune_alpha: float | None = None
+    """None: no noise."""
     seed: int
 
 
@@ -172,6 +188,8 @@ class ResolvedSpec(Frozen):
     task: Task | None
     dataset: ResolvedDataset
     method: ResolvedMethod
+    preference: ResolvedPreference | None = None
+    """None for other tasks, and until `resolve_data` where the spec says nothing of it."""
     hyperparameters: ResolvedHyperparameters
     evaluation: ResolvedEvaluation
     checkpoint: ResolvedCheckpoint
@@ -192,7 +210,7 @@ class ResolvedSpec(Frozen):
     def pinned(self, values: Iterable[ResolvedValue]) -> ResolvedSpec:
         """This spec with `values`, as an earlier attempt told them: what was decided once stays, across upgrades and retries."""
         data = self.model_dump(mode="json")
-        known = {camel(path): path for path in self.origins}
+        known = {camel(path): path for path in (*self.origins, *TOLD_LATER)}
         for value in values:
             if path := known.get(value.field):
                 _put(data, path, json.loads(value.value))
@@ -206,6 +224,10 @@ class ResolvedSpec(Frozen):
             _put(data, path, value)
             data["origins"][path] = origin
         return ResolvedSpec.model_validate(data)
+
+
+TOLD_LATER = tuple(f"preference.{name}" for name in ResolvedPreference.model_fields)
+"""Fields of a block that is not there until the data calls for it."""
 
 
 def camel(path: str) -> str:
@@ -224,5 +246,7 @@ def _at(data: dict[str, Any], path: str) -> Any:
 def _put(data: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for key in parents:
+        if data[key] is None:
+            data[key] = {}
         data = data[key]
     data[last] = value

@@ -12,7 +12,9 @@ from ..methods import MethodDefaults
 from .catalogue import Catalogue
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
+from .foreign import refuse_foreign
 from .method import default_of, resolve_method
+from .preference import resolve_preference
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
 
 
@@ -21,7 +23,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
     choices = Choices()
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     method, about = resolve_method(spec.method, compute, choices)
-    return ResolvedSpec.model_validate(
+    resolved = ResolvedSpec.model_validate(
         {
             "job_name": name,
             "namespace": namespace,
@@ -30,6 +32,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "task": choices.choose("task", spec.task, None, "told by the data"),
             "dataset": _dataset(spec, about, choices),
             "method": method,
+            "preference": resolve_preference(spec.preference, choices),
             "hyperparameters": _hyperparameters(spec, about, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
@@ -50,6 +53,9 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "origins": choices.origins,
         }
     )
+    if resolved.task is not None:
+        refuse_foreign(resolved, resolved.task)
+    return resolved
 
 
 def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> ResolvedModel:
@@ -99,6 +105,8 @@ def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Cho
         "weight_decay": choose("weight_decay", 0.0),
         "max_grad_norm": choose("max_grad_norm", 1.0),
         "max_length": choose("max_length", None, "told by the data"),
+        "label_smoothing": choose("label_smoothing", 0.0),
+        "neftune_alpha": choose("neftune_alpha", None, "no noise unless asked"),
         "seed": choose("seed", 42),
     }
 

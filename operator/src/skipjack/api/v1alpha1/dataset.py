@@ -31,6 +31,11 @@ class RowFormat(StrEnum):
     PROMPT_COMPLETION = "PromptCompletion"
     ALPACA = "Alpaca"
     TEXT = "Text"
+    PROMPT_CHOSEN_REJECTED = "PromptChosenRejected"
+    CHOSEN_REJECTED = "ChosenRejected"
+    PREFERRED_OUTPUT = "PreferredOutput"
+    PREFERRED_COMPLETION = "PreferredCompletion"
+    PROMPT_COMPLETION_LABEL = "PromptCompletionLabel"
 
 
 class TrainOn(StrEnum):

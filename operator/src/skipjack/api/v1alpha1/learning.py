@@ -69,6 +69,18 @@ class Hyperparameters(APIModel):
     max_length: int | None = Field(
         None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
     )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of each token's target that is spread evenly over the vocabulary. Preferences have their own. Default: 0.",
+    )
+    neftune_alpha: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Noise on token embeddings in training (NEFTune), uniform up to neftuneAlpha/√(tokens · width); 5 is usual. Default: none.",
+    )
     seed: int | None = Field(
         None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
     )
