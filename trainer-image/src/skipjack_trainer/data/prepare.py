@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skipjack.api.v1alpha1.dataset import Overlong, RowFormat
-from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
+from skipjack.resolve import DataFacts, ResolvedSpec, SpecRefused, refuse_foreign, resolve_data
 
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
@@ -20,6 +20,7 @@ from .examples import Written, read_examples, write_examples
 from .keep import kept, key_of
 from .read import Broken
 from .sources import Sources
+from .writers import writer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
+    try:
+        refuse_foreign(spec, written.task)
+    except SpecRefused as error:
+        raise ConfigurationInvalid(error.message) from error
     longest, total = int(train.longest.max()), int(train.lengths.sum())
     context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
     layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
@@ -58,6 +63,9 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
     validation, _ = fit(validation, whole)
+    judge = writer_of(written.task, model.shape).judge
+    judge(whole, train, "train")
+    judge(whole, validation, "validation")
     if len(train) != facts.train_rows:
         whole = resolve_data(spec, replace(facts, train_rows=len(train)))
     told = {

@@ -10,8 +10,9 @@ from ...errors import ConfigurationInvalid, DataInvalid
 from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .document import DOCUMENTS, Document
+from .preference import PREFERENCES, Answered, Judged, Pair
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS}
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PREFERENCES}
 
 COLUMNS_SHOWN = 20
 
@@ -49,4 +50,6 @@ def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
     return FORMATS[kind].interpret(values)
 
 
-__all__ = ["FORMATS", "Chat", "Document", "Layout", "RowProblem", "interpret", "recognise", "task_of"]
+__all__ = [
+    "FORMATS", "Answered", "Chat", "Document", "Judged", "Layout", "Pair", "RowProblem", "interpret", "recognise", "task_of"
+]  # fmt: skip
