@@ -20,6 +20,7 @@ from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
 from .engine.peers import join
+from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
@@ -72,6 +73,10 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        train_rows, heldout_rows = (
+            refer(base, recipe, spec, some, device, peers, access.scratch / "reference")
+            for some in (prepared.train, prepared.validation)
+        )
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -82,7 +87,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels)
+        trainee = Trainee(spec, train_rows, heldout_rows, strategy, tokenizer, prepared.labels)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )

@@ -43,6 +43,11 @@ class Example:
         """Tokens of its longest sequence."""
         return max(self.parts)
 
+    def sequences(self) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """(input_ids, weights) of each."""
+        ends = np.cumsum(self.parts)[:-1]
+        return list(zip(np.split(self.input_ids, ends), np.split(self.weights, ends), strict=True))
+
     @property
     def weight(self) -> float:
         """How much it counts among the examples of a step: as a whole, or by what of it is learnt."""
@@ -65,14 +70,11 @@ def first_of_each(example: Example, tokens: int) -> Example:
     """Cuts off the end of each sequence. With one of which nothing is learnt any more, nothing is: it can't be compared."""
     if PARTS not in example.beside:
         return first_tokens(example, tokens)
-    ids, weights = (
-        [part[:tokens] for part in np.split(array, np.cumsum(example.parts)[:-1])]
-        for array in (example.input_ids, example.weights)
-    )
-    is_whole = all(part.any() for part in weights)
-    parts = np.array([len(part) for part in ids], np.int32)
-    cut = Example(np.concatenate(ids), np.concatenate(weights) * np.float32(is_whole), example.place, example.beside)
-    return cut.with_beside(**{PARTS: parts})
+    cut = [(ids[:tokens], weights[:tokens]) for ids, weights in example.sequences()]
+    is_whole = all(weights.any() for _, weights in cut)
+    input_ids, weights = (np.concatenate(arrays) for arrays in zip(*cut, strict=True))
+    parts = np.array([len(ids) for ids, _ in cut], np.int32)
+    return Example(input_ids, weights * np.float32(is_whole), example.place, {**example.beside, PARTS: parts})
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,16 @@ class Preference(APIModel):
         "ORPO: weight of the odds ratio. Default: 2 for SimPO, else 0.1.",
     )
     label_smoothing: float | None = Field(
-        None, ge=0, lt=0.5, description="DPO, SimPO: share of pairs that are taken to be the wrong way round. Default: 0."
+        None,
+        ge=0,
+        lt=0.5,
+        description="DPO, SimPO: share of pairs that are taken to be the wrong way round. Default: 0.",
     )
     gamma: float | None = Field(
-        None, ge=0, le=1000, description="SimPO: margin by which the chosen answer's reward is to be higher. Default: 0.5."
+        None,
+        ge=0,
+        le=1000,
+        description="SimPO: margin by which the chosen answer's reward is to be higher. Default: 0.5.",
     )
     desirable_weight: float | None = Field(
         None, gt=0, le=1000, description="KTO: how much answers count whose label is true. Default: 1."

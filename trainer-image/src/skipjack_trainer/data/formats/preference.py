@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from os.path import commonprefix
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
@@ -46,7 +45,9 @@ def _prompted(values: dict[str, Any]) -> Pair:
         # Its conversations hold the prompt too: UltraFeedback's rows for example.
         pair, prompt = _whole(values), words(values, "prompt")
         if not isinstance(pair.chosen, Chat) or prompt not in [m["content"] for m in pair.chosen.messages]:
-            raise RowProblem("prompt: it is text, and no message of chosen and rejected: bring a list of messages in all three")
+            raise RowProblem(
+                "prompt: it is text, and no message of chosen and rejected: bring a list of messages in all three"
+            )
         return pair
     prompt, tools = messages_of(values["prompt"], "prompt"), tools_of(values.get("tools"))
     answers = (messages_of(values.get(field), field) for field in ("chosen", "rejected"))
@@ -79,7 +80,8 @@ def _whole(values: dict[str, Any]) -> Pair:
 
 def _documents(chosen: str, rejected: str) -> tuple[Document, Document]:
     """Apart from where they differ, at the last white space before it: no word is cut in two."""
-    shared = len(commonprefix((chosen, rejected)))
+    together = enumerate(zip(chosen, rejected, strict=False))
+    shared = next((n for n, (one, other) in together if one != other), min(len(chosen), len(rejected)))
     begin = next((n for n in reversed(range(shared)) if chosen[n].isspace()), 0)
     for field, text in (("chosen", chosen), ("rejected", rejected)):
         if not text[begin:].strip():
