@@ -24,6 +24,7 @@ from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
 from .engine.peers import join
+from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
@@ -87,6 +88,10 @@ def run(pod: Pod, stop: Stop) -> Result:
             # Its turns end by a token of their own, at which the tuned model is to stop.
             base.generation_config.eos_token_id = tokenizer.eos_token_id
         recipe.configure(base.config, tokenizer, prepared.train[0])
+        train_rows, heldout_rows = (
+            refer(base, recipe, spec, some, device, peers, access.scratch / "reference")
+            for some in (prepared.train, prepared.validation)
+        )
         model = quicken(METHODS[spec.method.type].attach(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -97,9 +102,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(
-            spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels, prepared.mixture
-        )
+        trainee = Trainee(spec, train_rows, heldout_rows, strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )

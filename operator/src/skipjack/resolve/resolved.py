@@ -14,6 +14,7 @@ from ..api.v1alpha1.finetunejob import IfExists
 from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
+from ..api.v1alpha1.preference import PreferenceLoss
 from ..protocol import ResolvedValue
 
 
@@ -109,6 +110,18 @@ class ResolvedMethod(Frozen):
     """None: the base is held as it is."""
 
 
+class ResolvedPreference(Frozen):
+    """None where the loss has no such thing."""
+
+    loss: PreferenceLoss
+    beta: float
+    label_smoothing: float | None = None
+    gamma: float | None = None
+    desirable_weight: float | None = None
+    undesirable_weight: float | None = None
+    sft_weight: float | None = None
+
+
 class ResolvedHyperparameters(Frozen):
     epochs: float | None
     max_steps: int | None
@@ -122,6 +135,9 @@ class ResolvedHyperparameters(Frozen):
     class_weights: dict[str, float] | None = None
     """By label; 1 for those that aren't in it."""
     balance_classes: bool = False
+    label_smoothing: float = 0.0
+    neftune_alpha: float | None = None
+    """None: no noise."""
     seed: int
 
 
@@ -214,6 +230,8 @@ class ResolvedSpec(Frozen):
     task: Task | None
     dataset: ResolvedDataset
     method: ResolvedMethod
+    preference: ResolvedPreference | None = None
+    """None for other tasks, and until `resolve_data` where the spec says nothing of it."""
     hyperparameters: ResolvedHyperparameters
     evaluation: ResolvedEvaluation
     checkpoint: ResolvedCheckpoint
@@ -235,7 +253,7 @@ class ResolvedSpec(Frozen):
     def pinned(self, values: Iterable[ResolvedValue]) -> ResolvedSpec:
         """This spec with `values`, as an earlier attempt told them: what was decided once stays, across upgrades and retries."""
         data = self.model_dump(mode="json")
-        known = {camel(path): path for path in self.origins}
+        known = {camel(path): path for path in (*self.origins, *TOLD_LATER)}
         for value in values:
             if path := known.get(value.field):
                 _put(data, path, json.loads(value.value))
@@ -249,6 +267,10 @@ class ResolvedSpec(Frozen):
             _put(data, path, value)
             data["origins"][path] = origin
         return ResolvedSpec.model_validate(data)
+
+
+TOLD_LATER = tuple(f"preference.{name}" for name in ResolvedPreference.model_fields)
+"""Fields of a block that is not there until the data calls for it."""
 
 
 def camel(path: str) -> str:
@@ -267,5 +289,7 @@ def _at(data: dict[str, Any], path: str) -> Any:
 def _put(data: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for key in parents:
+        if data[key] is None:
+            data[key] = {}
         data = data[key]
     data[last] = value

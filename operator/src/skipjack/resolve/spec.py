@@ -13,8 +13,10 @@ from ..tasks import TASKS
 from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
+from .foreign import refuse_foreign
 from .labels import refuse_labels
 from .method import default_of, resolve_method
+from .preference import resolve_preference
 from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 
 
@@ -24,7 +26,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
     choices = Choices()
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     method, about = resolve_method(spec.method, compute, choices)
-    return ResolvedSpec.model_validate(
+    resolved = ResolvedSpec.model_validate(
         {
             "job_name": name,
             "namespace": namespace,
@@ -33,6 +35,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "task": choices.choose("task", spec.task, None, "told by the data"),
             "dataset": _dataset(spec, about, choices),
             "method": method,
+            "preference": resolve_preference(spec.preference, choices),
             "hyperparameters": _hyperparameters(spec, about, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
@@ -63,6 +66,9 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "origins": choices.origins,
         }
     )
+    if resolved.task is not None:
+        refuse_foreign(resolved, resolved.task)
+    return resolved
 
 
 def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> ResolvedModel:
@@ -115,6 +121,8 @@ def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Cho
         "max_length": choose("max_length", None, "told by the data"),
         "class_weights": choose("class_weights", None, "every class counts the same"),
         "balance_classes": choose("balance_classes", False),
+        "label_smoothing": choose("label_smoothing", 0.0),
+        "neftune_alpha": choose("neftune_alpha", None, "no noise unless asked"),
         "seed": choose("seed", 42),
     }
 

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.learning import Scheduler
 from skipjack.mixture import Mixture
@@ -23,13 +25,14 @@ from skipjack.resolve.resolved import camel
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
 from ..methods import METHODS
-from ..model import turns_otherwise_beyond
 from ..tasks import Recipe, Subject
-from .batches import group
+from ..tasks.base import BASELINE
+from .batches import grouped
 from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
+from .noise import noised
 from .objective import trained
-from .order import dropout_seed, step_examples
+from .order import draw_seed, step_examples
 from .peers import Peers
 from .scale import LossScale
 from .stop import Stop
@@ -95,11 +98,7 @@ class Trainee:
 
     def groups(self, examples: Sequence[Example], indices: Sequence[int]) -> list[list[int]]:
         """The indices in micro-batches."""
-        budget = self.spec.compute.micro_batch_tokens
-        assert budget is not None, "resolve_data settles it"
-        limit = turns_otherwise_beyond(self.model.config) or math.inf
-        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
-        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
+        return grouped(examples, indices, self.spec, self.model.config)
 
     def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
         """This rank's micro-batches, every world-th one, and whether each counts.
@@ -217,12 +216,16 @@ def train(
 
 def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
     """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
+    settings, baseline = run.spec.hyperparameters, measured(run, run.train, indices)
     run.model.train()
     losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
-    weight = sum(float(run.train[index].weights.sum()) for index in indices)
+    weight = sum(run.train[index].weight for index in indices)
     for members, counts in run.share(run.train, indices):
-        torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
-        part, part_weight = run.loss([run.train[index] for index in members])
+        batch = [run.train[index].with_beside(**baseline) for index in members]
+        seeds = [draw_seed(settings.seed, step, index) for index in members]
+        torch.manual_seed(seeds[0])
+        with noised(run.model, settings.neftune_alpha, batch, seeds):
+            part, part_weight = run.loss(batch)
         # By each part's weight, the penalty counts once over the whole step.
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
@@ -234,16 +237,31 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
 
 
 @torch.no_grad()
+def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """What stands beside each of the examples for recipes whose loss measures against all of them."""
+    survey = run.recipe.baseline(run.spec)
+    if survey is None:
+        return {}
+    run.model.eval()
+    mine = 0.0
+    for members, counts in run.share(examples, indices):
+        mine += counts * float(survey(run.subject, [examples[index] for index in members]).sum(dtype=np.float64))
+    (total,) = run.peers.total([mine])
+    return {BASELINE: np.array([total / len(indices)], np.float32)}
+
+
+@torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token. Draws nothing from any generator.
 
     Raises Diverged.
     """
     run.model.eval()
+    baseline = measured(run, examples, range(len(examples)))
     loss_sum = weight = 0.0
     said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
-        batch = [examples[index] for index in members]
+        batch = [examples[index].with_beside(**baseline) for index in members]
         part, part_weight = run.loss(batch)
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
@@ -280,7 +298,7 @@ def answers(run: Trainee) -> list[str]:
 def drawing(device: torch.device, seed: int, number: int) -> Iterator[None]:
     """Within it generators begin by the seed and the prompt's number, whatever the rank; after it they are as before."""
     with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-        torch.manual_seed(dropout_seed(seed, number, 0))
+        torch.manual_seed(draw_seed(seed, number, 0))
         yield
 
 

@@ -14,6 +14,7 @@ from .integration import Integrations
 from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
 from .pod import PodSettings
+from .preference import Preference
 from .rules import matches
 from .uris import CredentialPrefix, ModelReference, OutputURI
 
@@ -66,6 +67,10 @@ class FineTuneJobSpec(APIModel):
     task: Task | None = Field(None, description="Left out: told from the data.")
     dataset: Dataset = Field(description="What is learnt from.")
     method: Method | None = Field(None, description="How the model is changed. Default: LoRA.")
+    preference: Preference | None = Field(
+        None,
+        description="The loss of a preference tuning. Default: DPO for pairs of answers, KTO for single ones with a label.",
+    )
     hyperparameters: Hyperparameters | None = Field(
         None, description="What decides what is learnt; each has a default."
     )

@@ -93,6 +93,18 @@ class Hyperparameters(APIModel):
     balance_classes: bool | None = Field(
         None, description="Weigh classes by how rare they are in train, so that each counts as much as another."
     )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of each token's target that is spread evenly over the vocabulary. Preferences have their own. Default: 0.",
+    )
+    neftune_alpha: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Noise on token embeddings in training (NEFTune), uniform up to neftuneAlpha/√(tokens · width); 5 is usual. Default: none.",
+    )
     seed: int | None = Field(
         None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
     )

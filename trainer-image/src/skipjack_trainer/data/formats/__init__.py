@@ -12,9 +12,10 @@ from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .classified import CLASSIFIED, Classified
 from .document import DOCUMENTS, Document
+from .preference import PREFERENCES, Answered, Judged, Pair
 from .tagged import TAGGED, Tagged
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **CLASSIFIED, **TAGGED}
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED}
 
 COLUMNS_SHOWN = 20
 
@@ -55,10 +56,13 @@ def interpret(kind: RowFormat, values: dict[str, Any], names: Sequence[str] | No
 
 __all__ = [
     "FORMATS",
+    "Answered",
     "Chat",
     "Classified",
     "Document",
+    "Judged",
     "Layout",
+    "Pair",
     "RowProblem",
     "Tagged",
     "interpret",

@@ -8,6 +8,7 @@ from ...errors import ConfigurationInvalid
 from ...shape import Shape
 from .base import Rows, Writer, Writing
 from .classes import CLASSIFYING
+from .preference import PREFERENCE
 from .tags import TAGGING
 from .text import TEXT
 
@@ -16,6 +17,7 @@ WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.COMPLETION: {Shape.DECODER: TEXT},
     Task.TEXT_CLASSIFICATION: {Shape.ENCODER: CLASSIFYING, Shape.DECODER: CLASSIFYING},
     Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGGING, Shape.DECODER: TAGGING},
+    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
 }
 
 
