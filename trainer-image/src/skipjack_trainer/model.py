@@ -141,6 +141,7 @@ def load_model(
         how |= {"quantization_config": configuration(quantization, dtype, heads), "device_map": {"": device}}
     if labels:
         how |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    torch.manual_seed(spec.hyperparameters.seed)  # of a new head, the same on all ranks
     try:
         make_known(folder)
         model = getattr(transformers, head.loader).from_pretrained(folder, **how)

@@ -13,6 +13,7 @@ import torch
 
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.protocol import Result
+from skipjack.resolve import ResolvedSpec
 
 from .data.prepare import prepare
 from .data.sources import fetch
@@ -22,7 +23,7 @@ from .engine.objective import Objective
 from .engine.peers import join
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
-from .errors import DataInvalid, StorageFailed
+from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import Story, write_card
 from .export.output import open_output
 from .fast import quicken
@@ -31,7 +32,7 @@ from .methods import METHODS, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
-from .tasks import RECIPES
+from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
 
 
@@ -65,6 +66,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_unfit(spec, config, recipe.head.kind)
+        refuse_unasked(spec, recipe)
         for uri, layout in prepared.layouts.items():
             tell(f"{uri}: rows laid out as {layout.value}")
         for value in spec.told():
@@ -105,6 +107,15 @@ def run(pod: Pod, stop: Stop) -> Result:
         return result
     finally:
         reporter.close()
+
+
+def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
+    """Raises ConfigurationInvalid where prompts would get no answers."""
+    if spec.evaluation.prompts and recipe.answer is None:
+        assert spec.task is not None, "resolve_data settles it"
+        raise ConfigurationInvalid(
+            f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
+        )
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:

@@ -32,6 +32,7 @@ class ResolvedDataset(Frozen):
     labels: tuple[str, ...] | None = None
     """None: those in train."""
     instruction: str | None = None
+    stride: int = 128
     train_on: TrainOn
     overlong: Overlong
     packing: bool

@@ -9,11 +9,14 @@ from ..api.v1alpha1.dataset import Overlong, TrainOn
 from ..api.v1alpha1.finetunejob import FineTuneJobSpec, IfExists
 from ..api.v1alpha1.learning import Hyperparameters, Scheduler
 from ..methods import MethodDefaults
-from .catalogue import Catalogue
+from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
 from .method import default_of, resolve_method
 from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
+
+STRIDE_BY_DEFAULT = 128
+"""Tokens; with windows of 384, as in the script that came with BERT (google-research/bert, run_squad.py: doc_stride)."""
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
@@ -75,10 +78,28 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         ),
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
+        "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,
     }
+
+
+def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
+    own, window = spec.dataset.stride, spec.hyperparameters and spec.hyperparameters.max_length
+    if own is not None and window is not None and own >= window:
+        raise SpecRefused(
+            "StrideTooLarge",
+            f"spec.dataset.stride: windows of {window} tokens (hyperparameters.maxLength) can't share {own}: set it to {window // 3} or less.",
+        )
+    is_bound = window is not None and window // 3 < STRIDE_BY_DEFAULT
+    stride: int = choices.choose(
+        "dataset.stride",
+        own,
+        window // 3 if window is not None and is_bound else STRIDE_BY_DEFAULT,
+        "a third of maxLength" if is_bound else DEFAULT,
+    )
+    return stride
 
 
 def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:

@@ -35,6 +35,15 @@ class Example:
         return int(self.beside[PARTS].max()) if PARTS in self.beside else len(self.input_ids)
 
 
+def utf8(text: str) -> NDArray[np.uint8]:
+    """A text as what may stand beside an example."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def text_of(array: NDArray[np.uint8]) -> str:
+    return array.tobytes().decode()
+
+
 Cut = Callable[[Example, int], Example]
 """(example, tokens) → the example with no sequence longer than that."""
 

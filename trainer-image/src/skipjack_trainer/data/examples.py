@@ -10,9 +10,11 @@ from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.choices import OWN
 
 from ..errors import ConfigurationInvalid, DataInvalid
-from ..shape import ModelFacts
+from ..shape import ModelFacts, Shape
+from .asked import ASKED
 from .check import Problems, check, interpreted
 from .example import Example, Examples
 from .formats import task_of
@@ -39,7 +41,9 @@ class Written:
 def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked = check(spec, sources)
-    writer = writer_of(task_of_all(spec, checked.layouts.values()), model.shape)
+    task = task_of_all(spec, checked.layouts.values())
+    writer = writer_of(task, model.shape)
+    _refuse_idle(spec, task, model)
     writing, problems = Writing(spec, tokenizer, model, checked.labels), Problems()
     for name, some in (("train", checked.train), ("validation", checked.validation)):
         write_table(_good(writer.write(writing, interpreted(some)), problems), folder / name)
@@ -74,6 +78,21 @@ def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
             f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
         )
     return task
+
+
+def _refuse_idle(spec: ResolvedSpec, task: Task, model: ModelFacts) -> None:
+    """Raises ConfigurationInvalid for what the spec says and this task has no use for."""
+    encodes = model.shape is Shape.ENCODER
+    if spec.dataset.instruction is not None and (task not in ASKED or encodes):
+        raise ConfigurationInvalid(
+            f"dataset.instruction: it stands before translations and questions that a model answers in its own words; here {model.shape.value} "
+            f"learns {task.value}: remove it."
+        )
+    if spec.origins.get("dataset.stride") == OWN and not (task is Task.QUESTION_ANSWERING and encodes):
+        raise ConfigurationInvalid(
+            f"dataset.stride: windows are what an encoder reads long contexts in to answer questions; here {model.shape.value} learns "
+            f"{task.value}: remove it."
+        )
 
 
 def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:

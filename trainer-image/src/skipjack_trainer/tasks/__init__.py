@@ -5,12 +5,19 @@ from __future__ import annotations
 from skipjack.api.v1alpha1.dataset import Task
 
 from ..shape import Shape
+from . import sequence, span, written
 from .base import Recipe, Subject
 from .causal import CAUSAL
 
 RECIPES: dict[Task, dict[Shape, Recipe]] = {
     Task.CHAT: {Shape.DECODER: CAUSAL},
-    Task.COMPLETION: {Shape.DECODER: CAUSAL},
+    Task.COMPLETION: {Shape.DECODER: CAUSAL, Shape.ENCODER_DECODER: sequence.COMPLETION},
+    Task.QUESTION_ANSWERING: {
+        Shape.DECODER: written.ANSWERS,
+        Shape.ENCODER_DECODER: sequence.ANSWERS,
+        Shape.ENCODER: span.ANSWERS,
+    },
+    Task.TRANSLATION: {Shape.DECODER: written.TRANSLATION, Shape.ENCODER_DECODER: sequence.TRANSLATION},
 }
 """The same keys as data/writers has: what can be written can be learnt."""
 

@@ -31,6 +31,9 @@ class RowFormat(StrEnum):
     PROMPT_COMPLETION = "PromptCompletion"
     ALPACA = "Alpaca"
     TEXT = "Text"
+    SOURCE_TARGET = "SourceTarget"
+    SQUAD = "SQuAD"
+    QUESTION_ANSWER = "QuestionAnswer"
 
 
 class TrainOn(StrEnum):
@@ -88,6 +91,13 @@ class Dataset(APIModel):
         None,
         description="What stands before each source text of a translation, and before each question that a model answers in its own words: "
         "'translate English to German: ' for example.",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        le=1_048_576,
+        description="Tokens of a context that neighbouring windows share, where an encoder reads one that is longer than maxLength. "
+        "Default: 128, at most a third of maxLength.",
     )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")

@@ -10,8 +10,16 @@ from ...errors import ConfigurationInvalid, DataInvalid
 from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .document import DOCUMENTS, Document
+from .pair import PAIRS, Translation
+from .question import QUESTIONS, Answer, Question
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS}
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PAIRS, **QUESTIONS}
+
+BY_COLUMNS = {
+    "translation": "a translation holds several languages, each of which could be the source: say which by the source's `columns`, "
+    "{source: translation.en, target: translation.de} for example",
+}
+"""Column → what to do about rows that have it and fit no layout: their direction is never guessed."""
 
 COLUMNS_SHOWN = 20
 
@@ -34,6 +42,8 @@ def recognise(columns: set[str], place: str, task: Task | None = None) -> RowFor
         )
     if not fits:
         expected = "; ".join(f"{kind.value}: {' + '.join(sorted(layout.columns))}" for kind, layout in known.items())
+        if hints := [hint for column, hint in BY_COLUMNS.items() if column in columns]:
+            raise DataInvalid(f"{place}: {hints[0]}.")
         layouts = f"no layout of task {task.value}" if task else "no known layout"
         raise DataInvalid(f"{place}: columns {seen} fit {layouts}. Expected one of: {expected}.")
     names = ", ".join(kind.value for kind in closest)
@@ -49,4 +59,6 @@ def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
     return FORMATS[kind].interpret(values)
 
 
-__all__ = ["FORMATS", "Chat", "Document", "Layout", "RowProblem", "interpret", "recognise", "task_of"]
+__all__ = [
+    "FORMATS", "Answer", "Chat", "Document", "Layout", "Question", "RowProblem", "Translation", "interpret", "recognise", "task_of",
+]  # fmt: skip

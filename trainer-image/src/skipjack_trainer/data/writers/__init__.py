@@ -6,12 +6,17 @@ from skipjack.api.v1alpha1.dataset import Task
 
 from ...errors import ConfigurationInvalid
 from ...shape import Shape
+from .answer import ANSWER
 from .base import Rows, Writer, Writing
+from .sequence import SEQUENCE
+from .span import SPANS
 from .text import TEXT
 
 WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.CHAT: {Shape.DECODER: TEXT},
-    Task.COMPLETION: {Shape.DECODER: TEXT},
+    Task.COMPLETION: {Shape.DECODER: TEXT, Shape.ENCODER_DECODER: SEQUENCE},
+    Task.QUESTION_ANSWERING: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE, Shape.ENCODER: SPANS},
+    Task.TRANSLATION: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE},
 }
 
 
