@@ -86,19 +86,15 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
 
 
 def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
-    own, window = spec.dataset.stride, spec.hyperparameters and spec.hyperparameters.max_length
+    own, window = spec.dataset.stride, spec.hyperparameters.max_length if spec.hyperparameters else None
     if own is not None and window is not None and own >= window:
         raise SpecRefused(
             "StrideTooLarge",
             f"spec.dataset.stride: windows of {window} tokens (hyperparameters.maxLength) can't share {own}: set it to {window // 3} or less.",
         )
-    is_bound = window is not None and window // 3 < STRIDE_BY_DEFAULT
-    stride: int = choices.choose(
-        "dataset.stride",
-        own,
-        window // 3 if window is not None and is_bound else STRIDE_BY_DEFAULT,
-        "a third of maxLength" if is_bound else DEFAULT,
-    )
+    default = min(STRIDE_BY_DEFAULT, window // 3) if window else STRIDE_BY_DEFAULT
+    origin = DEFAULT if default == STRIDE_BY_DEFAULT else "a third of maxLength"
+    stride: int = choices.choose("dataset.stride", own, default, origin)
     return stride
 
 
