@@ -6,9 +6,9 @@ and the end of a turn is always learnt (a model that never sees it never stops).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -40,6 +40,8 @@ class Rendered:
     """Tokens before the text, never learnt."""
     after: tuple[int, ...] = ()
     """Tokens after it, always learnt."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What the example has beside it."""
 
 
 class Renderer:
