@@ -1,7 +1,7 @@
 """Writes examples/ferries/{facts,sailings,validation}.jsonl: chats at the desk of a ferry line that never was.
 
-`facts` are short: some have no system prompt, some begin with an answer that is not to be learnt (weight 0). In `sailings` the desk calls a tool before it answers,
-over several turns. What no model can know is in the facts, what it can read is in the tool's results.
+`facts` are short: some have no system prompt, some begin with an answer that is not to be learnt (weight 0). In `sailings` the desk calls a
+tool before it answers, over several turns. What no model can know is in the facts, what it can read is in the tool's results.
 """
 
 from __future__ import annotations

@@ -153,5 +153,7 @@ def test_what_only_looks_broken_is_learnt(tmp_path: Path, row: dict[str, Any]) -
     write(tmp_path / "claims/data/rows.jsonl", json.dumps(row))
     spec = tiny.resolved(dataset={"train": [{"uri": "pvc://data/rows.jsonl"}]})
     access = Access(claims=tmp_path / "claims", scratch=tmp_path / "scratch")
-    ready = prepare(spec, fetch(spec, access), dressed(tiny.tokenizer(None), ChatTemplate.QWEN_3), tiny.FACTS, access.scratch)
+    ready = prepare(
+        spec, fetch(spec, access), dressed(tiny.tokenizer(None), ChatTemplate.QWEN_3), tiny.FACTS, access.scratch
+    )
     assert ready.facts["learntTokens"] > 0
