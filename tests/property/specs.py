@@ -68,6 +68,14 @@ kinds = st.sampled_from(list(MethodType)).flatmap(
 )
 methods = kinds | st.just({"type": "DoRA", "quantization": {"type": "NF4", "doubleQuant": False}})
 credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
+integrations = st.lists(
+    st.just({"type": "TensorBoard"})
+    | st.fixed_dictionaries(
+        {"type": st.just("MLflow"), "uri": st.just("http://mlflow:5000")}, optional={"secretName": names}
+    ),
+    max_size=2,
+    unique_by=lambda own: own["type"],
+)
 
 specs = st.fixed_dictionaries(
     {
@@ -86,6 +94,7 @@ specs = st.fixed_dictionaries(
             precision=st.sampled_from(["FP32", "BF16"]),
         ),
         "credentials": st.lists(credentials, max_size=3),
+        "integrations": integrations,
         "serviceAccountName": names,
         "pod": pods,
     },

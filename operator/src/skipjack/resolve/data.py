@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from ..api.v1alpha1.dataset import Task
+from ..api.v1alpha1.dataset import RowFormat, Task
 from ..mixture import Mixture
+from ..preference import LOSSES
 from ..tasks import TASKS
 from .method import default_of_type
+from .preference import told_by_data
 from .resolved import ResolvedSpec
 
 LONGEST_BY_DEFAULT = 4096
@@ -53,9 +55,14 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
     if spec.evaluation.metric is None:
         decided["evaluation.metric"] = task.metrics[0].value, f"default of {facts.task.value}"
     by_method = default_of_type(spec.method.type)
-    if task.learning_rate_factor != 1 and spec.origins["hyperparameters.learning_rate"] == by_method:
-        rate = own.learning_rate * task.learning_rate_factor
-        decided["hyperparameters.learning_rate"] = rate, f"{by_method} for {facts.task.value}"
+    factor, learnt = task.learning_rate_factor, facts.task.value
+    if facts.task is Task.PREFERENCE and spec.preference is None:
+        is_paired = RowFormat.PROMPT_COMPLETION_LABEL.value not in facts.layouts
+        spec = spec.deciding(told_by_data(is_paired))
+    if facts.task is Task.PREFERENCE and spec.preference is not None:
+        factor, learnt = LOSSES[spec.preference.loss].learning_rate_factor, f"{learnt} by {spec.preference.loss.value}"
+    if factor != 1 and spec.origins["hyperparameters.learning_rate"] == by_method:
+        decided["hyperparameters.learning_rate"] = own.learning_rate * factor, f"{by_method} for {learnt}"
     max_length = own.max_length
     if max_length is None:
         bound = min(LONGEST_BY_DEFAULT, facts.context_length or LONGEST_BY_DEFAULT)
@@ -84,8 +91,12 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
             steps,
             f"{own.epochs:g} epochs of {mixture.epoch_rows:.10g} rows, {batch} a step",
         )
-    if spec.checkpoint.every_steps is None:
-        decided["checkpoint.every_steps"] = max(1, ceil(steps / 10)), "a tenth of all steps"
+    every = spec.checkpoint.every_steps
+    if every is None:
+        every = max(1, ceil(steps / 10))
+        decided["checkpoint.every_steps"] = every, "a tenth of all steps"
+    if spec.evaluation.every_steps is None and spec.evaluation.watches:
+        decided["evaluation.every_steps"] = every, "as often as a checkpoint"
     if spec.compute.micro_batch_tokens is None:
         on_cpu = spec.compute.accelerators_per_node == 0
         budget = MICRO_BATCH_TOKENS_CPU if on_cpu else MICRO_BATCH_TOKENS_ACCELERATOR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,8 @@ class Checked:
     validation: tuple[CheckedSource, ...]
     labels: tuple[str, ...]
     """Of a task that has them."""
+    label_counts: Mapping[str, int]
+    """How often each is in train."""
 
     @property
     def layouts(self) -> dict[str, RowFormat]:
@@ -70,13 +72,13 @@ def check(spec: ResolvedSpec, sources: Sources) -> Checked:
     """Raises DataInvalid with the first ten bad rows over all, or for a source without any row."""
     problems, labels = Problems(), Labels(spec.dataset.labels)
     train = [_checked(spec, source, labels, problems) for source in sources.train]
-    labels = labels.known_from_now_on()
+    counts, labels = labels.counts, labels.known_from_now_on()
     validation = [_checked(spec, source, labels, problems) for source in sources.validation]
     problems.refuse()
     for source, checked in zip((*sources.train, *sources.validation), (*train, *validation), strict=True):
         if checked is None:
             raise DataInvalid(f"{source.told.title}: there is not one row in it.")
-    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names)
+    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names, counts)
 
 
 def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
@@ -90,10 +92,11 @@ def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Probl
         values = named.see(row)
         layout = layout or _layout_of(values, row, named, spec.task)
         seen = True
+        kind = FORMATS[layout]
         try:
-            labels.see(FORMATS[layout].labels_of(interpret(layout, values)))
+            labels.see(kind.labels_of(interpret(layout, values, spec.dataset.labels)), kind.implied)
         except RowProblem as problem:
-            problems.add(Broken(row.place, str(problem)))
+            problems.add(Broken(row.place_of(problem.item), str(problem)))
     if seen:
         named.refuse_missing(source.told.title)
     return CheckedSource(source, layout) if seen and layout else None
@@ -113,9 +116,10 @@ def rows_of(source: Source) -> Iterator[Row | Broken]:
         yield from read(file.path, file.name)
 
 
-def interpreted(checked: CheckedSource) -> Iterator[tuple[str, Any]]:
-    """(place, row) of each row of a checked source. Raises DataInvalid when a file has changed since."""
+def interpreted(checked: CheckedSource, names: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each row of a checked source; `names` are the labels that the spec lists. Raises DataInvalid when a file has
+    changed since."""
     for row in rows_of(checked.source):
         if isinstance(row, Broken):
             raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-        yield row.place, interpret(checked.layout, renamed(row.values, checked.source.told.columns))
+        yield row.place, interpret(checked.layout, renamed(row.values, checked.source.told.columns), names)

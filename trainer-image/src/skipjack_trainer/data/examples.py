@@ -15,6 +15,7 @@ from skipjack.resolve import ResolvedSpec
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
 from .check import Problems, check, interpreted
+from .class_weights import class_weights
 from .example import Example, Examples
 from .formats import task_of
 from .read import Broken
@@ -41,12 +42,13 @@ class Written:
 def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked = check(spec, sources)
-    writer = writer_of(task_of_all(spec, checked.layouts.values()), model.shape)
-    writing, problems = Writing(spec, tokenizer, model, checked.labels), Problems()
+    task = task_of_all(spec, checked.layouts.values())
+    writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
+    writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
     rows: dict[str, list[int]] = {}
     for name, some in zip(TABLES, (checked.train, checked.validation), strict=True):
         # Source by source, so that each one's examples can be told apart whatever a writer makes of rows.
-        each = [_Good(writer.write(writing, interpreted(source)), problems) for source in some]
+        each = [_Good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some]
         write_table(chain.from_iterable(each), folder / name)
         rows[name] = [good.count for good in each]
     problems.refuse()

@@ -11,7 +11,7 @@ import numpy as np
 
 from skipjack.api.v1alpha1.dataset import Overlong, RowFormat
 from skipjack.mixture import Mixture
-from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
+from skipjack.resolve import DataFacts, ResolvedSpec, SpecRefused, refuse_foreign, resolve_data
 
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
@@ -23,6 +23,7 @@ from .mix import Part, facts_of, mixture_of, parts_of, refuse_unseen
 from .read import Broken
 from .sources import Sources
 from .templates import HOLD_CHATS
+from .writers import writer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
+    try:
+        refuse_foreign(spec, written.task)
+    except SpecRefused as error:
+        raise ConfigurationInvalid(error.message) from error
     longest, total = int(train.longest.max()), int(train.lengths.sum())
     context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
     layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
@@ -77,6 +82,9 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
     validation, _ = fit(validation, whole)
+    judge = writer_of(written.task, model.shape).judge
+    judge(whole, train, "train")
+    judge(whole, validation, "validation")
     if len(train) != facts.train_rows:
         whole = resolve_data(spec, replace(facts, train_rows=len(train), mixture=mixture_of(train, spec)))
     mixture, parts = mixture_of(train, whole), parts_of(train, whole)

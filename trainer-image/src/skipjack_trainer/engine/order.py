@@ -44,6 +44,6 @@ def share_of(share: Share, number: int, seed: int, epoch: int) -> NDArray[np.int
     return before(epoch + 1) - before(epoch)
 
 
-def dropout_seed(seed: int, step: int, example: int) -> int:
-    """Seed of a micro-batch's randomness, by its first example: never by the rank, so that gangs of any size draw the same."""
+def draw_seed(seed: int, step: int, example: int) -> int:
+    """Seed of an example's randomness, and of a micro-batch's by its first one: never by the rank, so that gangs of any size draw the same."""
     return int(np.random.SeedSequence((seed, step, example)).generate_state(1, np.uint64)[0] >> 1)

@@ -31,6 +31,16 @@ class RowFormat(StrEnum):
     PROMPT_COMPLETION = "PromptCompletion"
     ALPACA = "Alpaca"
     TEXT = "Text"
+    PROMPT_CHOSEN_REJECTED = "PromptChosenRejected"
+    CHOSEN_REJECTED = "ChosenRejected"
+    PREFERRED_OUTPUT = "PreferredOutput"
+    PREFERRED_COMPLETION = "PreferredCompletion"
+    PROMPT_COMPLETION_LABEL = "PromptCompletionLabel"
+    TEXT_LABEL = "TextLabel"
+    TEXT_LABELS = "TextLabels"
+    TOKENS_TAGS = "TokensTags"
+    TOKENS_NER_TAGS = "TokensNerTags"
+    TEXT_ENTITIES = "TextEntities"
 
 
 class TrainOn(StrEnum):
@@ -80,7 +90,7 @@ class Source(APIModel):
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
+        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'."
     )
     subset: Word | None = Field(
         None,
@@ -135,7 +145,8 @@ class Dataset(APIModel):
     )
     labels: Labels | None = Field(
         None,
-        description="The classes of a classification, or the tags of a token classification, in their order. Default: those in train.",
+        description="The classes of a classification, or the tags of a token classification, in their order; rows may name them by their "
+        "place, from 0. Default: those in train.",
     )
     instruction: Text | None = Field(
         None,
