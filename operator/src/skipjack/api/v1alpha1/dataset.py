@@ -136,7 +136,7 @@ class Dataset(APIModel):
         Rule(
             "!has(self.validation) || self.validation.all(source, !has(source.weight))",
             lambda own: all(source.weight is None for source in own.validation or ()),
-            "held-out rows are each measured once: weight belongs to the sources of train",
+            "held-out rows are each measured once: remove weight here, it belongs to the sources of train",
         ),
     )
     train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
