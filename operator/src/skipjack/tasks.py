@@ -18,6 +18,8 @@ class TaskDefaults:
     """What held-out rows are judged by; the first unless asked otherwise."""
     packs: bool = True
     """Whether its rows may share a sequence, where method and model allow it."""
+    has_labels: bool = False
+    """Whether its rows are labelled out of a list."""
     learning_rate_factor: float = 1.0
     """Times a method's own default, which is for chats. Each loss of Preference has its own."""
     smooths_labels: bool = False
@@ -33,10 +35,16 @@ TASKS: dict[Task, TaskDefaults] = {
     ),
     Task.PREFERENCE: TaskDefaults("To prefer one answer to another.", (Metric.LOSS, Metric.REWARD_ACCURACY)),
     Task.TEXT_CLASSIFICATION: TaskDefaults(
-        "To tell which class a text is of, or which classes.", (Metric.F1, Metric.ACCURACY, Metric.LOSS), packs=False
+        "To tell which class a text is of, or which classes.",
+        (Metric.F1, Metric.ACCURACY, Metric.LOSS),
+        packs=False,
+        has_labels=True,
     ),
     Task.TOKEN_CLASSIFICATION: TaskDefaults(
-        "To mark the words that name something.", (Metric.F1, Metric.ACCURACY, Metric.LOSS), packs=False
+        "To mark the words that name something.",
+        (Metric.F1, Metric.ACCURACY, Metric.LOSS),
+        packs=False,
+        has_labels=True,
     ),
     Task.QUESTION_ANSWERING: TaskDefaults(
         "To answer a question from a text, in the text's own words or in the model's.",

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
-from ..api.v1alpha1.dataset import Overlong, RowFormat, Task, TrainOn
+from ..api.v1alpha1.dataset import ChatTemplate, Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
+from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..api.v1alpha1.preference import PreferenceLoss
@@ -23,7 +24,19 @@ class Frozen(BaseModel):
 
 class ResolvedSource(Frozen):
     uri: str
+    subset: str | None = None
+    split: str | None = None
     format: RowFormat | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """A layout's field → the column that holds it."""
+    weight: float = 1.0
+    """How often each row is seen in an epoch."""
+
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        chosen = [f"{key} {value}" for key, value in (("subset", self.subset), ("split", self.split)) if value]
+        return f"{self.uri} ({', '.join(chosen)})" if chosen else self.uri
 
 
 class ResolvedDataset(Frozen):
@@ -33,6 +46,8 @@ class ResolvedDataset(Frozen):
     labels: tuple[str, ...] | None = None
     """None: those in train."""
     instruction: str | None = None
+    chat_template: ChatTemplate | None = None
+    """None: the model's own."""
     train_on: TrainOn
     overlong: Overlong
     packing: bool
@@ -117,10 +132,18 @@ class ResolvedHyperparameters(Frozen):
     weight_decay: float
     max_grad_norm: float
     max_length: int | None
+    class_weights: dict[str, float] | None = None
+    """By label; 1 for those that aren't in it."""
+    balance_classes: bool = False
     label_smoothing: float = 0.0
     neftune_alpha: float | None = None
     """None: no noise."""
     seed: int
+
+
+class ResolvedEarlyStopping(Frozen):
+    patience: int
+    min_delta: float
 
 
 class ResolvedEvaluation(Frozen):
@@ -128,8 +151,18 @@ class ResolvedEvaluation(Frozen):
     """None: before and after training only."""
     metric: Metric | None
     """None until the task is known."""
+    keep_best: bool
+    early_stopping: ResolvedEarlyStopping | None = None
     prompts: tuple[str, ...]
     max_new_tokens: int
+    temperature: float
+    """0: the likeliest word, always."""
+    top_p: float
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything depends on how evaluations compare."""
+        return self.keep_best or self.early_stopping is not None
 
 
 class ResolvedCheckpoint(Frozen):
@@ -172,6 +205,15 @@ class ResolvedCredential(Frozen):
     secret_name: str
 
 
+class ResolvedIntegration(Frozen):
+    type: IntegrationType
+    uri: str | None = None
+    """None for those that write files."""
+    experiment: str
+    run: str
+    secret_name: str | None = None
+
+
 class ResolvedModel(Frozen):
     name: str
     uri: str
@@ -196,6 +238,7 @@ class ResolvedSpec(Frozen):
     compute: ResolvedCompute
     output: ResolvedOutput
     credentials: tuple[ResolvedCredential, ...] = ()
+    integrations: tuple[ResolvedIntegration, ...] = ()
     origins: dict[str, str] = Field(default_factory=dict)
     """Dotted field → where its value comes from."""
 

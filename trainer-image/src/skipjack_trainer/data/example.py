@@ -104,9 +104,17 @@ class Table:
     digest: str
     """Differs when any token, weight, length or what stands beside them does."""
     beside: Mapping[str, Ragged] = field(default_factory=dict)
+    rows_of_sources: tuple[int, ...] = ()
+    """Examples of each source, one source's after the other's; none told: all are of one."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """[N]: the number of the source that each example comes from."""
+        counts = self.rows_of_sources or (len(self),)
+        return np.repeat(np.arange(len(counts)), counts)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -144,6 +152,11 @@ class Examples(Sequence[Example]):
     def longest(self) -> NDArray[np.int64]:
         """Tokens of each one's longest sequence, uncut."""
         return self.table.longest[self.rows]
+
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """[len]: the number of the source that each one comes from."""
+        return self.table.sources[self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom.
 
-A step is B examples out of a permutation of (seed, epoch), whatever the hardware: they are packed into micro-batches, which are
+A step is B examples out of an epoch's order, which is drawn by (seed, epoch) whatever the hardware: they are packed into micro-batches, which are
 dealt to the ranks. Every task returns (loss_sum, weight); this loop alone divides, by the weight of the whole step.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.learning import Scheduler
+from skipjack.mixture import Mixture
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import camel
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
@@ -25,6 +28,7 @@ from ..methods import METHODS
 from ..tasks import Recipe, Subject
 from ..tasks.base import BASELINE
 from .batches import grouped
+from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
 from .noise import noised
 from .objective import trained
@@ -46,9 +50,13 @@ class Told:
     learning_rate: float
     tokens_per_second: float
     eta_seconds: float
-    heldout_loss: float | None
+    heldout: dict[str, float]
+    """Measures on held-out rows, where they were looked at after this step."""
+    best_step: int | None
     checkpoint_step: int | None
     is_last: bool
+    numbers: dict[str, float]
+    """The step's entry in the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,12 @@ class Trainee:
     strategy: Strategy
     tokenizer: Any = None
     labels: tuple[str, ...] = ()
+    weighted: Mixture | None = None
+    """How often the training examples are seen; None: each once an epoch."""
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.weighted or Mixture.plain(len(self.train))
 
     @property
     def recipe(self) -> Recipe:
@@ -128,19 +142,22 @@ def train(
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
-    total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    mixture = run.mixture
+    total = min(steps * batch, mixture.seen_in(settings.epochs)) if settings.epochs else steps * batch
     if (steps - 1) * batch >= total:
         raise DataInvalid(
             f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
         )
     scale = state.scale if state.step else LossScale.first(run.spec.compute.precision)
-    curve, saved_step = list(state.curve), state.step or None
+    curve, saved_step, best = list(state.curve), state.step or None, state.best
     started, first_step = time.monotonic(), state.step
+    if gives_up(best, run.spec):
+        return state
 
     for step in range(state.step, steps):
-        step_started = time.monotonic()
+        step_started, cpu_before = time.monotonic(), time.process_time()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
-        indices = step_examples(step, batch, len(run.train), settings.seed, total)
+        indices = step_examples(step, batch, mixture, settings.seed, total)
         while True:
             loss_sum, weight, tokens = accumulate(run, indices, step, scale.value)
             norm = run.strategy.step(rate, scale.value, settings.max_grad_norm)
@@ -164,33 +181,36 @@ def train(
         if scale.is_dynamic:
             entry["lossScale"] = scale.value
         scale = scale.after_a_step()
-        heldout = None
-        if (
-            run.validation
-            and run.spec.evaluation.every_steps
-            and done % run.spec.evaluation.every_steps == 0
-            and done < steps
-        ):
-            heldout = entry["heldoutLoss"] = evaluate(run, run.validation)["loss"]
+        heldout = {}
+        if run.validation and is_due(run.spec, done, steps):
+            heldout = evaluate(run, run.validation)
+            entry |= {camel(f"heldout_{name}"): value for name, value in heldout.items()}
+            if run.spec.evaluation.watches:
+                best = judged(best, done, heldout, run.spec)
         curve.append(entry)
 
-        asked_to_leave, asked_to_finish = (
-            value > 0 for value in run.peers.total([float(stop.leave), float(stop.finish)])
-        )
+        wishes = [float(stop.leave), float(stop.finish)]
+        *heard, entry["cpuSeconds"] = run.peers.total([*wishes, time.process_time() - cpu_before])
+        asked_to_leave, asked_to_finish = (value > 0 for value in heard)
+        is_last = done == steps or asked_to_finish or gives_up(best, run.spec)
+        reached = State(done, curve, state.before, scale, best)
         every = run.spec.checkpoint.every_steps
-        if done < steps and not asked_to_finish and (asked_to_leave or (every and done % every == 0)):
-            checkpoints.save(run.strategy, State(done, curve, state.before, scale))
+        is_kept = run.spec.evaluation.keep_best and best is not None and best.step == done
+        if not is_last and (asked_to_leave or is_kept or (every and done % every == 0)):
+            checkpoints.save(run.strategy, reached)
             saved_step = done
-        is_last = done == steps or asked_to_finish
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
-        epoch = min(done * batch, total) / len(run.train)
-        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last))
+        epoch = min(done * batch, total) / mixture.epoch_rows
+        best_step = best.step if best else None
+        tell(
+            Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, best_step, saved_step, is_last, entry)
+        )
         if asked_to_leave and not is_last:
             raise Interrupted(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
             )
         if is_last:
-            return State(done, curve, state.before, scale)
+            return reached
     return state
 
 
@@ -257,7 +277,8 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     if run.recipe.predict:
         everyones = {index: told for part in run.peers.everyones(said) for index, told in part.items()}
         measures |= run.recipe.score(examples, [everyones[index] for index in range(len(examples))], run.labels)
-    return measures
+    # One word for all: what is decided by it must be decided alike on machines that add up otherwise.
+    return run.peers.everyones(measures)[0]
 
 
 @torch.no_grad()
@@ -266,7 +287,19 @@ def answers(run: Trainee) -> list[str]:
     if run.recipe.answer is None or (run.peers.rank > 0 and not run.strategy.ranks_go_together):
         return []
     run.model.eval()
-    return [run.recipe.answer(run.subject, prompt) for prompt in run.spec.evaluation.prompts]
+    recipe, said = run.recipe.answer, []
+    for number, prompt in enumerate(run.spec.evaluation.prompts):
+        with drawing(run.strategy.objective.device, run.spec.hyperparameters.seed, number):
+            said.append(recipe(run.subject, prompt))
+    return said
+
+
+@contextmanager
+def drawing(device: torch.device, seed: int, number: int) -> Iterator[None]:
+    """Within it generators begin by the seed and the prompt's number, whatever the rank; after it they are as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
+        torch.manual_seed(draw_seed(seed, number, 0))
+        yield
 
 
 def factor(step: int, steps: int, warmup_ratio: float, scheduler: Scheduler) -> float:

@@ -80,6 +80,8 @@ class Recipe:
     score: Score = lambda examples, predictions, labels: {}
     answer: Callable[[Subject, str], str] | None = None
     """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""
+    configure: Callable[[Any, Any, Example], None] = lambda config, tokenizer, example: None
+    """(the model's configuration, tokenizer, one of the training examples): notes in the first what the head needs to know."""
     reference: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
     """What is measured once on the untouched base, before a method is attached: beside each example as REFERENCE."""
     baseline: Callable[[ResolvedSpec], Survey | None] = lambda spec: None

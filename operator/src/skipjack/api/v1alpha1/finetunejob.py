@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from .common import APIModel, Name
 from .compute import Compute
 from .dataset import Dataset, Task
+from .integration import Integrations
 from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
 from .pod import PodSettings
@@ -77,6 +78,7 @@ class FineTuneJobSpec(APIModel):
     checkpoint: Checkpoint | None = Field(None, description="How often the state is saved.")
     compute: Compute | None = Field(None, description="Hardware; left out, Skipjack chooses.")
     output: Output = Field(description="Where the result goes.")
+    integrations: Integrations | None = Field(None, description="Trackers of experiments that hear of the run.")
     limits: Limits | None = Field(None, description="Where the job gives up.")
     suspend: bool | None = Field(
         None, description="true: hardware is released after a checkpoint; false again: training goes on."

@@ -25,6 +25,8 @@ class Writing:
     model: ModelFacts
     labels: tuple[str, ...] = ()
     """Of a task that has them: the place of each is its number."""
+    class_weights: tuple[float, ...] = ()
+    """How much each of them counts."""
 
 
 Judge = Callable[[ResolvedSpec, Examples, str], None]
