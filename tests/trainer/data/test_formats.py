@@ -60,7 +60,7 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("layout", list(RowFormat))
+@pytest.mark.parametrize("layout", list(ROWS))
 def test_a_layout_is_recognised_by_its_columns_whatever_stands_beside_them(layout: RowFormat) -> None:
     row, expected = ROWS[layout]
     assert recognise(set(row), "a.jsonl:1") is layout
