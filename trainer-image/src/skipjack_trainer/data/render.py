@@ -133,11 +133,11 @@ class Template:
     def _refuse_silence(self, written: str) -> None:
         """Many templates leave tools and calls out without a word, and a model would learn to say nothing. Raises ConfigurationInvalid."""
         calls = [call for message in self.messages for call in message.get("tool_calls") or ()]
-        for field, some in (("tools", self.tools or ()), ("tool_calls", calls)):
+        for told, some in (("tools", self.tools or ()), ("tool_calls", calls)):
             names = [str(one.get("function", one).get("name", "")) for one in some]
             if gone := next((name for name in names if name not in written), None):
                 raise ConfigurationInvalid(
-                    f"the model's chat template leaves {field} out (nothing is said of {gone!r} in what it writes): name one that has a place for "
+                    f"the model's chat template leaves {told} out (nothing is said of {gone!r} in what it writes): name one that has a place for "
                     "them in dataset.chatTemplate, qwen-3 for example."
                 )
 
