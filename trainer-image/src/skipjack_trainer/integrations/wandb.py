@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from ..export.card import CARD, Story
-from .base import About, numbers_of
+from .base import About, final, numbers_of
 
 INIT_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ def write(story: Story, about: About, folder: Path, scratch: Path) -> None:
         )
         for entry in story.curve:
             run.log(dict(numbers_of(entry)), step=int(entry["step"]))
-        run.summary.update(story.metrics)
+        run.summary.update(final(story.metrics))
         run.finish()
         (written,) = (scratch / "wandb").glob("offline-run-*")
         place = folder / "wandb" / written.name
