@@ -137,7 +137,7 @@ REFUSALS = [
     _job(f"{TRAIN}.0.columns", {"prompt": ""}, "at least 1", f"{TRAIN}[0].columns.prompt"),
     _job(f"{TRAIN}.0.columns", {f"field{n}": "x" for n in range(17)}, "at most 16"),
     _job("spec.dataset.validation", [], "at least 1"),
-    _job("spec.dataset", SMALL["FineTuneJob"]["dataset"] | {"validation": [{"uri": "configmap://d/v", "weight": 2}]}, "weight belongs to the sources"),
+    _job("spec.dataset", SMALL["FineTuneJob"]["dataset"] | {"validation": [{"uri": "configmap://d/v", "weight": 2}]}, "it belongs to the sources of train"),
     _job("spec.dataset.chatTemplate", "llama3", "'llama-3'"),
     _job("spec.dataset.validationSplit", "0.05", "'5%' or '200'"),
     _job("spec.dataset.validationSplit", 5, "string"),

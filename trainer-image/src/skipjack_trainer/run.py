@@ -15,6 +15,7 @@ import torch
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
+from skipjack.resolve import ResolvedSpec
 
 from .data.prepare import prepare
 from .data.sources import fetch
@@ -27,7 +28,7 @@ from .engine.peers import join
 from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
-from .errors import DataInvalid, StorageFailed
+from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
@@ -38,7 +39,7 @@ from .methods import METHODS, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
-from .tasks import RECIPES
+from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
 
 
@@ -74,6 +75,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_head(spec, recipe.head.kind)
         refuse_unmeasured(spec, len(prepared.validation))
+        refuse_unasked(spec, recipe)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
         for part in prepared.parts:
@@ -130,6 +132,15 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
+
+
+def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
+    """Raises ConfigurationInvalid where prompts would get no answers."""
+    if spec.evaluation.prompts and recipe.answer is None:
+        assert spec.task is not None, "resolve_data settles it"
+        raise ConfigurationInvalid(
+            f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
+        )
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:

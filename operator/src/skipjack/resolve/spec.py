@@ -19,6 +19,9 @@ from .method import default_of, resolve_method
 from .preference import resolve_preference
 from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 
+STRIDE_BY_DEFAULT = 128
+"""Tokens; with windows of 384, as in the script that came with BERT (google-research/bert, run_squad.py: doc_stride)."""
+
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
@@ -95,10 +98,24 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
         "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
+        "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,
     }
+
+
+def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
+    own, window = spec.dataset.stride, spec.hyperparameters.max_length if spec.hyperparameters else None
+    if own is not None and window is not None and own >= window:
+        raise SpecRefused(
+            "StrideTooLarge",
+            f"spec.dataset.stride: windows of {window} tokens (hyperparameters.maxLength) can't share {own}: set it to {window // 3} or less.",
+        )
+    default = min(STRIDE_BY_DEFAULT, window // 3) if window else STRIDE_BY_DEFAULT
+    origin = DEFAULT if default == STRIDE_BY_DEFAULT else "a third of maxLength"
+    stride: int = choices.choose("dataset.stride", own, default, origin)
+    return stride
 
 
 def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:
