@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,21 +11,29 @@ from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack_trainer.data.formats import (
     Answer,
     Chat,
+    Classified,
     Document,
     Question,
     RowProblem,
+    Tagged,
     Translation,
     interpret,
     recognise,
     task_of,
-)  # fmt: skip
+)
 from skipjack_trainer.errors import DataInvalid
 
 SAID = ({"role": "user", "content": "one?"}, {"role": "assistant", "content": "uno"})
 ASKED = {"question": "Which?", "context": "The light is red."}
 TASKS = {
-    Chat: Task.CHAT, Document: Task.COMPLETION, Translation: Task.TRANSLATION, Question: Task.QUESTION_ANSWERING,
-}  # fmt: skip
+    Chat: Task.CHAT,
+    Document: Task.COMPLETION,
+    Classified: Task.TEXT_CLASSIFICATION,
+    Tagged: Task.TOKEN_CLASSIFICATION,
+    Translation: Task.TRANSLATION,
+    Question: Task.QUESTION_ANSWERING,
+}
+LIGHT = Tagged("red", ((0, 3),), ("B-LIGHT",), "tags")
 ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
     RowFormat.MESSAGES: ({"messages": list(SAID)}, Chat(SAID, (1.0, 1.0))),
     RowFormat.CONVERSATIONS: (
@@ -34,6 +43,14 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
     RowFormat.PROMPT_COMPLETION: ({"prompt": "one?", "completion": "uno"}, Document("one?", "uno")),
     RowFormat.ALPACA: ({"instruction": "one?", "input": "", "output": "uno"}, Chat(SAID, (1.0, 1.0))),
     RowFormat.TEXT: ({"text": "uno"}, Document("", "uno")),
+    RowFormat.TEXT_LABEL: ({"text": "uno", "label": "one"}, Classified("uno", None, ("one",))),
+    RowFormat.TEXT_LABELS: ({"text": "uno", "labels": ["one"]}, Classified("uno", None, ("one",), True)),
+    RowFormat.TOKENS_TAGS: ({"tokens": ["red"], "tags": ["B-LIGHT"]}, LIGHT),
+    RowFormat.TOKENS_NER_TAGS: ({"tokens": ["red"], "ner_tags": ["B-LIGHT"]}, replace(LIGHT, field="ner_tags")),
+    RowFormat.TEXT_ENTITIES: (
+        {"text": "red", "entities": [{"start": 0, "end": 3, "label": "LIGHT"}]},
+        replace(LIGHT, field="entities"),
+    ),
     RowFormat.SOURCE_TARGET: ({"source": "one", "target": "uno"}, Translation("one", "uno")),
     RowFormat.SQUAD: (
         ASKED | {"answers": {"text": ["red"], "answer_start": [13]}},
@@ -43,7 +60,7 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("layout", list(RowFormat))
+@pytest.mark.parametrize("layout", list(ROWS))
 def test_a_layout_is_recognised_by_its_columns_whatever_stands_beside_them(layout: RowFormat) -> None:
     row, expected = ROWS[layout]
     assert recognise(set(row), "a.jsonl:1") is layout

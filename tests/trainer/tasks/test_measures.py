@@ -11,8 +11,8 @@ import pytest
 
 from skipjack_trainer.data.asked import REFERENCES
 from skipjack_trainer.data.example import Example, utf8
-from skipjack_trainer.tasks import measures
-from skipjack_trainer.tasks.measures import answers, judged, translations
+from skipjack_trainer.tasks.measures import words as measures
+from skipjack_trainer.tasks.measures.words import answers, judged, translations
 
 
 def example(*references: str) -> Example:

@@ -71,7 +71,8 @@ class Renderer:
     def _chat(self, row: Chat, place: str) -> Rendered:
         if not self.tokenizer.chat_template:
             raise ConfigurationInvalid(
-                "the model has no chat template: use an instruction-tuned model, or bring the data as prompt and completion (task Completion)."
+                "the model has no chat template, as base models have none: name one in dataset.chatTemplate (chatml, llama-3, zephyr …), or use an "
+                "instruction-tuned model."
             )
         template = Template(row, self.tokenizer)
         if self.train_on is TrainOn.ALL:
@@ -101,6 +102,7 @@ class Template:
             written, self.marked = self._with_marks()
         else:
             (written,) = self.texts([self.messages])
+        self._refuse_silence(written)
         words = self.messages[-1]["content"].strip()
         # One that writes nothing visible after an answer gives no sign to stop at: an end of sequence is one.
         self.ends_turns = not (words and written.rstrip().endswith(words))
@@ -127,6 +129,17 @@ class Template:
                 **self.tokenizer.special_tokens_map,
             )
         return text, marks
+
+    def _refuse_silence(self, written: str) -> None:
+        """Many templates leave tools and calls out without a word, and a model would learn to say nothing. Raises ConfigurationInvalid."""
+        calls = [call for message in self.messages for call in message.get("tool_calls") or ()]
+        for field, some in (("tools", self.tools or ()), ("tool_calls", calls)):
+            names = [str(one.get("function", one).get("name", "")) for one in some]
+            if gone := next((name for name in names if name not in written), None):
+                raise ConfigurationInvalid(
+                    f"the model's chat template leaves {field} out (nothing is said of {gone!r} in what it writes): name one that has a place for "
+                    "them in dataset.chatTemplate, qwen-3 for example."
+                )
 
     def _known(self, message: dict[str, Any]) -> dict[str, Any]:
         """`developer` is OpenAI's newer word for `system`: a model whose template has not heard of it knows the older."""

@@ -8,10 +8,16 @@ from ..shape import Shape
 from . import sequence, span, written
 from .base import Recipe, Subject
 from .causal import CAUSAL
+from .classes import CLASSES_OF_TEXT
+from .preference import PREFERENCE
+from .tags import TAGS_OF_WORDS
 
 RECIPES: dict[Task, dict[Shape, Recipe]] = {
     Task.CHAT: {Shape.DECODER: CAUSAL},
     Task.COMPLETION: {Shape.DECODER: CAUSAL, Shape.ENCODER_DECODER: sequence.COMPLETION},
+    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
+    Task.TEXT_CLASSIFICATION: {Shape.ENCODER: CLASSES_OF_TEXT, Shape.DECODER: CLASSES_OF_TEXT},
+    Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGS_OF_WORDS, Shape.DECODER: TAGS_OF_WORDS},
     Task.QUESTION_ANSWERING: {
         Shape.DECODER: written.ANSWERS,
         Shape.ENCODER_DECODER: sequence.ANSWERS,

@@ -15,8 +15,11 @@ from .base import Subject
 
 
 def answer(subject: Subject, prompt: str) -> str:
-    """The model's answer to one of the spec's prompts."""
-    return generate(subject, asked(subject, prompt))[0]
+    """The model's answer to one of the spec's prompts: the likeliest words, or drawn as the spec says."""
+    asks = subject.spec.evaluation
+    # Without top_k=0 the library draws from the fifty likeliest words alone.
+    drawn = {"do_sample": True, "temperature": asks.temperature, "top_p": asks.top_p, "top_k": 0}
+    return generate(subject, asked(subject, prompt), **(drawn if asks.temperature else {}))[0]
 
 
 def asked(subject: Subject, prompt: str) -> torch.Tensor:
@@ -36,9 +39,9 @@ def asked(subject: Subject, prompt: str) -> torch.Tensor:
     return ids
 
 
-def generate(subject: Subject, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[str]:
+def generate(subject: Subject, ids: torch.Tensor, mask: torch.Tensor | None = None, **drawn: Any) -> list[str]:
     """What the model says to each of `ids` [n, length], of which `mask` has 0 where there is nothing: before the words for a causal
-    model, behind them for another. Greedy, so that nothing is drawn from any generator."""
+    model, behind them for another. The likeliest words, or `drawn` from torch's generators as those options of the library say."""
     tokenizer, ids = subject.tokenizer, ids.to(subject.device)
     ends = ends_of(subject)
     with subject.autocast():
@@ -46,8 +49,8 @@ def generate(subject: Subject, ids: torch.Tensor, mask: torch.Tensor | None = No
             input_ids=ids,
             attention_mask=torch.ones_like(ids) if mask is None else mask.to(subject.device),
             max_new_tokens=subject.spec.evaluation.max_new_tokens,
-            do_sample=False,
             num_beams=1,
+            **(drawn or {"do_sample": False}),
             use_cache=True,
             synced_gpus=subject.is_shared_out,
             eos_token_id=ends,

@@ -14,10 +14,10 @@ from skipjack.resolve import ResolvedSpec
 
 from ..data.example import PARTS, Example
 from ..shape import Head
-from . import measures
 from .base import Recipe, Subject
 from .causal import CHUNK
 from .generate import answer, generate, side_by_side
+from .measures import words as measures
 
 NOTHING = -100
 """Where there is no label: models' own helpers make padding of it."""

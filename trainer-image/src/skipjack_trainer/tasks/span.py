@@ -18,7 +18,7 @@ from ..data.writers.span import CONTEXT, KINDS, OFFSETS, SPAN, WINDOW
 from ..shape import Head
 from .base import Recipe, Subject
 from .generate import side_by_side
-from .measures import judged
+from .measures.words import judged
 
 HALF = 0.5
 """An answer's beginning and its end count half of its window's weight each, as in BERT's own (Devlin et al. 2018, section 4.2)."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from ..data.example import Example
-from . import measures
 from .base import Subject
 from .causal import CAUSAL
 from .generate import generate, side_by_side
+from .measures import words as measures
 
 
 def predict(subject: Subject, examples: Sequence[Example]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
@@ -9,11 +10,16 @@ from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from ...errors import ConfigurationInvalid, DataInvalid
 from .base import Layout, RowProblem
 from .chat import CHATS, Chat
+from .classified import CLASSIFIED, Classified
 from .document import DOCUMENTS, Document
 from .pair import PAIRS, Translation
+from .preference import PREFERENCES, Answered, Judged, Pair
 from .question import QUESTIONS, Answer, Question
+from .tagged import TAGGED, Tagged
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PAIRS, **QUESTIONS}
+FORMATS: dict[RowFormat, Layout] = {
+    **CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED, **PAIRS, **QUESTIONS,
+}  # fmt: skip
 
 BY_COLUMNS = {
     "translation": "a translation holds several languages, each of which could be the source: say which by the source's `columns`, "
@@ -54,11 +60,27 @@ def task_of(kind: RowFormat) -> Task:
     return FORMATS[kind].task
 
 
-def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
-    """One row. Raises RowProblem."""
-    return FORMATS[kind].interpret(values)
+def interpret(kind: RowFormat, values: dict[str, Any], names: Sequence[str] | None = None) -> Any:
+    """One row; `names` are the labels that the spec lists. Raises RowProblem."""
+    layout = FORMATS[kind]
+    return layout.named(layout.interpret(values), names)
 
 
 __all__ = [
-    "FORMATS", "Answer", "Chat", "Document", "Layout", "Question", "RowProblem", "Translation", "interpret", "recognise", "task_of",
-]  # fmt: skip
+    "FORMATS",
+    "Answer",
+    "Answered",
+    "Chat",
+    "Classified",
+    "Document",
+    "Judged",
+    "Layout",
+    "Pair",
+    "Question",
+    "RowProblem",
+    "Tagged",
+    "Translation",
+    "interpret",
+    "recognise",
+    "task_of",
+]

@@ -1,4 +1,4 @@
-"""What translations and answers are judged by. Libraries are imported when they are used."""
+"""Measures of words against words: what translations and answers are judged by."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from skipjack.api.v1alpha1.learning import Metric
 
-from ..data.asked import references_of
-from ..data.example import Example
+from ...data.asked import references_of
+from ...data.example import Example
 
 
 def translations(examples: Sequence[Example], said: Sequence[str], labels: tuple[str, ...] = ()) -> dict[str, float]:
