@@ -26,7 +26,7 @@ Whole = TypeVar("Whole")
 WRITERS = ("jinja2", "tokenizers", "transformers")
 """Libraries that decide what a row becomes."""
 
-DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing"}
+DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing", "stride"}
 """Of a dataset: what is told elsewhere in the key, or only chooses among examples and shortens them."""
 
 
@@ -59,7 +59,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "class weights": [spec.hyperparameters.class_weights, spec.hyperparameters.balance_classes],
         "model": [model.shape.name, model.context_length],
         # Of all shapes encoders alone may read a row in windows, which are cut where the examples are made.
-        "window": spec.hyperparameters.max_length if model.shape is Shape.ENCODER else None,
+        "windows": [spec.hyperparameters.max_length, spec.dataset.stride] if model.shape is Shape.ENCODER else None,
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
         "template": tokenizer.chat_template,
