@@ -1,7 +1,7 @@
 """Writes examples/pilots/{train,validation}.jsonl: pages of a pilot's book on coasts that never were, and questions about them.
 
-A page tells of several places, some things of each. A question asks for one thing of one place: its answer stands on the page, or, for
-one in five, it doesn't. A few pages are longer than what the model reads at once. Places on held-out pages stand on no other.
+A page tells three things of a place. A question asks for one thing: its answer stands on the page, or, for one in five, it doesn't.
+One page in twelve tells of seven places and is longer than what the model reads at once. Places on held-out pages stand on no other.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ TOLD = {
 }
 MISSING_SHARE = 0.2
 LONG_EVERY = 12
-PLACES_SHORT, PLACES_LONG = 3, 10
-TRAIN_PAGES, HELD_OUT_PAGES = 120, 24
+PLACES_SHORT, PLACES_LONG = 1, 7
+TRAIN_PAGES, HELD_OUT_PAGES = 150, 24
 QUESTIONS_A_PAGE = 3
 
 
@@ -67,20 +67,18 @@ def main() -> None:
 
 def asked_of(known: list[str], is_long: bool, draw: random.Random) -> Iterator[dict[str, object]]:
     """Rows about one page."""
-    places = draw.sample(known, PLACES_LONG if is_long else PLACES_SHORT)
+    firsts = draw.sample(sorted({place.split()[0] for place in known}), PLACES_LONG if is_long else PLACES_SHORT)
+    places = [draw.choice([place for place in known if place.startswith(first)]) for first in firsts]
     facts = {(place, about): answer(about, draw) for place in places for about in draw.sample(sorted(TOLD), 3)}
     context = " ".join(TOLD[about][0].format(place=place, answer=told) for (place, about), told in facts.items())
     for _ in range(QUESTIONS_A_PAGE):
         (place, about), told = draw.choice(sorted(facts.items()))
-        is_missing = draw.random() < MISSING_SHARE
-        if is_missing:
+        answers: dict[str, list[object]] = {"text": [], "answer_start": []}
+        if draw.random() < MISSING_SHARE:
             about = next(other for other in sorted(TOLD) if (place, other) not in facts)
-        begin = context.index(TOLD[about][0].format(place=place, answer=told)) if not is_missing else 0
-        answers = (
-            {"text": [], "answer_start": []}
-            if is_missing
-            else {"text": [told], "answer_start": [context.index(told, begin)]}
-        )
+        else:
+            sentence = context.index(TOLD[about][0].format(place=place, answer=told))
+            answers = {"text": [told], "answer_start": [context.index(told, sentence)]}
         yield {"question": draw.choice(TOLD[about][1]).format(place=place), "context": context, "answers": answers}
 
 

@@ -143,6 +143,8 @@ REFUSALS = [
     _job("spec.dataset.validationSplit", 5, "string"),
     _job("spec.dataset", SMALL["FineTuneJob"]["dataset"] | {"validation": [{"uri": "configmap://d/v"}], "validationSplit": "5%"},
          "exclude each other"),
+    _job("spec.dataset.stride", -1, "greater than or equal to 0"),
+    _job("spec.dataset.stride", 2_000_000, "less than or equal to 1048576"),
     _job("spec.dataset.trainOn", "User", "'Assistant'"),
     _job("spec.dataset.overlong", "Split", "'Truncate'"),
     _job("spec.dataset.packing", "perhaps", "boolean"),
