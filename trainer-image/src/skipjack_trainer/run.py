@@ -24,6 +24,7 @@ from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
 from .export.card import Story, write_card
+from .export.config import save_config
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
@@ -162,8 +163,7 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
             run.model.save_pretrained(export, **arguments)
             run.tokenizer.save_pretrained(export)
             if run.recipe.head.is_new:
-                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
-                run.model.config.save_pretrained(export)
+                save_config(run.model.config, export)
             write_card(Story(run.spec, ended.curve, metrics, told), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
