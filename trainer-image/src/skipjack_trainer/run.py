@@ -30,6 +30,7 @@ from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
+from .export.config import save_config
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
 from .fast import quicken
@@ -213,8 +214,7 @@ def finish(
             run.model.save_pretrained(export, **arguments)
             bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
             if run.recipe.head.is_new:
-                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
-                run.model.config.save_pretrained(export)
+                save_config(run.model.config, export)
             metrics["output_mib"] = output_mib(export)
             story = Story(run.spec, ended.curve, metrics, told, stored_step)
             write_card(story, export)
