@@ -4,5 +4,15 @@ from .catalogue import Catalogue, SpecRefused
 from .data import DataFacts, resolve_data
 from .resolved import ResolvedCompute, ResolvedSpec
 from .spec import resolve_spec
+from .start import Predecessor
 
-__all__ = ["Catalogue", "DataFacts", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "resolve_data", "resolve_spec"]
+__all__ = [
+    "Catalogue",
+    "DataFacts",
+    "Predecessor",
+    "ResolvedCompute",
+    "ResolvedSpec",
+    "SpecRefused",
+    "resolve_data",
+    "resolve_spec",
+]
