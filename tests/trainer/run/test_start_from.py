@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy(tuned: Path, root: Path) -> Path:
-    import shutil
-
     shutil.copytree(tuned, root, dirs_exist_ok=True)
     shutil.rmtree(root / "scratch")
     return root
@@ -108,19 +107,34 @@ def test_an_adapter_at_a_uri_is_gone_on_with_and_tells_its_settings_and_its_mode
     assert result.metrics["heldout_loss_before"] == pytest.approx(ended["metrics"]["heldout_loss_after"], rel=1e-5)
     config = json.loads((root / "mnt/claims/models/next/adapter_config.json").read_text())
     assert (config["r"], config["base_model_name_or_path"]) == (4, "pvc://models/base")
-    with pytest.raises(
-        ConfigurationInvalid, match=r"method\.lora\.rank is 8, of pvc://models/adapter it is 4: leave it out"
-    ):
-        ran(root, from_uri("pvc://models/adapter", method={"type": "LoRA", "lora": {"rank": 8}}))
-    only = {"type": "LoRA", "lora": {"targetModules": ["q_proj"]}}
-    with pytest.raises(ConfigurationInvalid, match=r"targetModules is q_proj, of .* it is down_proj, gate_proj"):
-        ran(root, from_uri("pvc://models/adapter", method=only))
-    with pytest.raises(
-        ConfigurationInvalid, match=r"model is pvc://models/other, the adapter of .* is of pvc://models/base"
-    ):
-        ran(root, from_uri("pvc://models/adapter", model="pvc://models/other"))
-    with pytest.raises(ConfigurationInvalid, match="PiSSA stores its adapter as plain LoRA of twice the rank"):
-        ran(root, from_uri("pvc://models/adapter", method={"type": "PiSSA"}))
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            {"method": {"type": "LoRA", "lora": {"rank": 8}}},
+            r"method\.lora\.rank is 8, of pvc://models/out it is 4: leave it out",
+        ),
+        (
+            {"method": {"type": "LoRA", "lora": {"targetModules": ["q_proj"]}}},
+            r"targetModules is q_proj, of .* it is down_proj, gate_proj",
+        ),
+        ({"model": "pvc://models/other"}, r"model is pvc://models/other, the adapter of .* is of pvc://models/base"),
+        ({"method": {"type": "PiSSA"}}, "PiSSA stores its adapter as plain LoRA of twice the rank"),
+        (
+            {"method": {"type": "IA3"}},
+            r"startFrom: pvc://models/out has .* this job trains .*those that it was trained with",
+        ),
+    ],
+)
+def test_what_does_not_go_with_the_adapter_is_refused_with_both_values(
+    said: dict[str, Any], words: str, tuned: Path, tmp_path: Path
+) -> None:
+    root = copy(tuned, tmp_path)
+    (root / RESULT / "skipjack.json").unlink()
+    with pytest.raises(ConfigurationInvalid, match=words):
+        ran(root, from_uri("pvc://models/out", **said))
 
 
 def test_an_adapter_is_merged_first_where_the_whole_model_is_trained(tuned: Path, tmp_path: Path) -> None:
@@ -172,8 +186,8 @@ def test_the_full_state_goes_on_with_the_same_rows_and_for_longer_alone(tuned: P
 
 @pytest.mark.parametrize(("checkpoint", "step"), [("2", 2), ("Last", 4), ("Best", 2)])
 def test_a_job_that_failed_gives_its_checkpoints(checkpoint: str, step: int, tmp_path: Path) -> None:
-    hot = {"maxSteps": 12, "globalBatchSize": 4, "learningRate": 1.0, "scheduler": "Constant", "warmupRatio": 0}
-    judged = {"everySteps": 2, "keepBest": True, "metric": "Loss"}
+    hot = {"maxSteps": 12, "globalBatchSize": 4, "learningRate": 0.01, "scheduler": "Constant", "warmupRatio": 0}
+    judged = {"everySteps": 2, "keepBest": True, "earlyStopping": {"patience": 9, "minDelta": 100}}
     first = tiny.resolved(method={"type": "Full"}, hyperparameters=hot, evaluation=judged)
     with pytest.raises(Interrupted):
         ran(tmp_path, first, stop=stopping_after(4))
@@ -222,7 +236,7 @@ def test_a_model_of_another_vocabulary_is_refused_with_both_sizes(tuned: Path, t
     root = copy(tuned, tmp_path)
     tiny.model(vocab_size=500).save_pretrained(root / "mnt/claims/models/wide")
     with pytest.raises(
-        ConfigurationInvalid, match="pvc://models/base has a vocab_size of 400, pvc://models/wide, .* of 500"
+        ConfigurationInvalid, match=r"pvc://models/base has a vocab_size of 400, pvc://models/wide, .* of 500"
     ):
         ran(root, from_uri("pvc://models/wide", model="pvc://models/base"))
 
