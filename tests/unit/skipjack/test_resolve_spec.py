@@ -232,3 +232,17 @@ def test_pinning_ignores_fields_that_are_no_longer_known() -> None:
     job = resolved()
     strange = job.told()[0].model_copy(update={"field": "gone.field"})
     assert job.pinned([strange]) == job
+
+
+def test_a_measure_that_the_task_has_not_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(SpecRefused, match=r"evaluation\.metric: Chat isn't judged by BLEU, it is by Loss") as no:
+        resolved(task="Chat", evaluation={"metric": "BLEU"})
+    assert no.value.reason == "MetricUnsupported"
+
+
+@pytest.mark.parametrize("own", [{"keepBest": True}, {"earlyStopping": {"patience": 2}}])
+def test_what_judges_by_held_out_rows_is_refused_without_any(own: dict[str, object]) -> None:
+    with pytest.raises(SpecRefused, match=f"evaluation.{next(iter(own))} judges by held-out rows, and there are none"):
+        resolved(evaluation=own)
+    train = [{"uri": "configmap://data/train.jsonl"}]
+    resolved(evaluation=own, dataset={"train": train, "validationSplit": "5%"})

@@ -196,7 +196,8 @@ def train(
         reached = State(done, curve, state.before, scale, best)
         every = run.spec.checkpoint.every_steps
         is_kept = run.spec.evaluation.keep_best and best is not None and best.step == done
-        if not is_last and (asked_to_leave or is_kept or (every and done % every == 0)):
+        is_due_now = asked_to_leave or is_kept or (every and done % every == 0)
+        if run.spec.checkpoint.keep_final if is_last else is_due_now:
             checkpoints.save(run.strategy, reached)
             saved_step = done
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)

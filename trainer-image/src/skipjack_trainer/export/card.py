@@ -25,6 +25,8 @@ class Story:
     """(prompt, answer before, answer after)."""
     stored_step: int
     """Of the weights that are stored."""
+    lineage: tuple[str, ...] = ()
+    """What it was started from, and that from; the oldest first."""
 
 
 CARD = "README.md"
@@ -45,6 +47,7 @@ def text(story: Story) -> str:
     answers = "\n\n".join(
         f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
     )
+    lineage = "".join(f"{number}. {told}\n" for number, told in enumerate(story.lineage, 1))
     front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
     if spec.method.type is not MethodType.FULL:
         front += "library_name: peft\n"
@@ -52,7 +55,8 @@ def text(story: Story) -> str:
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
         f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n{table(spec, story.metrics)}\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
-        f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
+        + (f"## Started from\n{lineage}\n" if lineage else "")
+        + f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
     )
 
