@@ -104,7 +104,7 @@ def test_preferences_are_compared_with_the_model_that_training_begins_with(tuned
     told = then(SFT, task="Preference", hyperparameters={"maxSteps": 6, "globalBatchSize": 4, "learningRate": 0.01})
     result = run_here(furnished(root, told, texts(24)))
     assert result.metrics["heldout_loss_before"] == pytest.approx(math.log(2), abs=1e-6)
-    assert result.metrics["heldout_loss_after"] < 0.6
+    assert result.metrics["heldout_loss_after"] < 0.65
     untold = then(SFT, output={"uri": "pvc://models/third"})
     with pytest.raises(ConfigurationInvalid, match="write task: Preference"):
         run_here(furnished(root, untold, texts(24)))
