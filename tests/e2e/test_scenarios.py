@@ -10,7 +10,7 @@ import pytest
 from tests.cluster import Cluster
 from tests.support import tables
 from tests.support.abc_notation import tunes_of, validity
-from tests.support.kubectl import a_namespace
+from tests.support.kubectl import Kubectl, a_namespace
 
 from .scenarios import Scenario, load, resolved, stored, told, train
 
