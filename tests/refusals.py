@@ -134,6 +134,8 @@ REFUSALS = [
          "exclude each other"),
     _job("spec.dataset.trainOn", "User", "'Assistant'"),
     _job("spec.dataset.overlong", "Split", "'Truncate'"),
+    _job("spec.dataset.resolution", 8, "16"),
+    _job("spec.dataset.resolution", 8192, "4096"),
     _job("spec.dataset.packing", "perhaps", "boolean"),
     _job("spec.method.type", "qlora", "'QLoRA'"),
     _job("spec.method", {"type": "Full", "lora": {}}, "type Full trains every weight as it is and has no settings"),

@@ -27,7 +27,7 @@ from .export.card import Story, write_card
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
-from .methods import METHODS, refuse_unfit
+from .methods import attached, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
@@ -72,7 +72,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
-        model = quicken(METHODS[spec.method.type].attach(base, spec))
+        model = quicken(attached(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -154,13 +154,13 @@ def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Calla
     said = answers(run)
     with run.strategy.whole() as arguments:
         if run.peers.rank == 0:
-            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
+            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
             export.mkdir(parents=True, exist_ok=True)
-            run.model.save_pretrained(export, **arguments)
-            run.tokenizer.save_pretrained(export)
-            write_card(Story(run.spec, ended.curve, metrics, told), export)
+            run.recipe.save(run.subject, export, **arguments)
+            drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
+            write_card(Story(run.spec, ended.curve, metrics, told, drawn), export)
     steps = run.spec.hyperparameters.max_steps or 0
     return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
 

@@ -34,6 +34,8 @@ class ResolvedDataset(Frozen):
     instruction: str | None = None
     train_on: TrainOn
     overlong: Overlong
+    resolution: int | None = None
+    """Pixels of a picture's width and height; None until the model is known, and where there are no pictures."""
     packing: bool
 
 

@@ -77,6 +77,7 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
+        "resolution": choices.choose("dataset.resolution", data.resolution, None, "told by the model"),
         "packing": packing,
     }
 

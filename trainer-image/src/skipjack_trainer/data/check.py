@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat
@@ -82,28 +83,35 @@ def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Probl
     """None for a source without rows."""
     layout = source.told.format
     seen = False
-    for row in rows_of(source):
+    for folder, row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
         seen = True
         layout = layout or recognise(set(row.values), row.place, spec.task)
         try:
-            labels.see(FORMATS[layout].labels_of(interpret(layout, row.values)))
+            labels.see(FORMATS[layout].labels_of(_whole(layout, row, folder)))
         except RowProblem as problem:
             problems.add(Broken(row.place, str(problem)))
     return CheckedSource(source, layout) if seen and layout else None
 
 
-def rows_of(source: Source) -> Iterator[Row | Broken]:
+def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
+    """Each row, after the folder that its file lies in."""
     for file in source.files:
-        yield from read(file.path, file.name)
+        for row in read(file.path, file.name):
+            yield file.path.parent, row
+
+
+def _whole(layout: RowFormat, row: Row, folder: Path) -> Any:
+    """The row as its writer takes it. Raises RowProblem."""
+    return FORMATS[layout].opened(interpret(layout, row.values), folder)
 
 
 def interpreted(sources: Iterable[CheckedSource]) -> Iterator[tuple[str, Any]]:
     """(place, row) of each row of checked sources. Raises DataInvalid when a file has changed since."""
     for checked in sources:
-        for row in rows_of(checked.source):
+        for folder, row in rows_of(checked.source):
             if isinstance(row, Broken):
                 raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-            yield row.place, interpret(checked.layout, row.values)
+            yield row.place, _whole(checked.layout, row, folder)

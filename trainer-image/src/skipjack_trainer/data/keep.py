@@ -23,7 +23,7 @@ from .table import NotWhole
 
 Whole = TypeVar("Whole")
 
-WRITERS = ("jinja2", "tokenizers", "transformers")
+WRITERS = ("jinja2", "pillow", "tokenizers", "transformers")
 """Libraries that decide what a row becomes."""
 
 DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing"}
@@ -56,7 +56,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "validation": [_source(source) for source in sources.validation],
         "task": spec.task,
         "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
-        "model": [model.shape.name, model.context_length],
+        "model": [model.shape.name, model.context_length, model.picture],
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
         "template": tokenizer.chat_template,
@@ -68,7 +68,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
 
 def _source(source: Source) -> list[Any]:
     files = []
-    for file in source.files:
+    for file in (*source.files, *source.pictures):
         with file.path.open("rb") as content:
             files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
     return [source.told.uri, source.told.format, *files]

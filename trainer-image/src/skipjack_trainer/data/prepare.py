@@ -53,7 +53,8 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
     longest, total = int(train.longest.max()), int(train.lengths.sum())
     context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
     layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
-    facts = DataFacts(written.task, len(train), len(validation), longest, total, context, model.can_pack, layouts)
+    side = (spec.dataset.resolution or model.picture.resolution) if model.picture else None
+    facts = DataFacts(written.task, len(train), len(validation), longest, total, context, model.can_pack, side, layouts)
     whole = resolve_data(spec, facts)
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)

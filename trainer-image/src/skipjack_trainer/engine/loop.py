@@ -25,7 +25,7 @@ from ..tasks import Recipe, Subject
 from .batches import group
 from .checkpoint import Checkpoints, State
 from .objective import trained
-from .order import dropout_seed, step_examples
+from .order import example_seed, heldout_seed, step_examples
 from .peers import Peers
 from .scale import LossScale
 from .stop import Stop
@@ -99,8 +99,10 @@ class Trainee:
             mine += [([shortest], False)] * (math.ceil(len(groups) / world) - len(mine))
         return mine
 
-    def loss(self, examples: Sequence[Example]) -> tuple[torch.Tensor, float]:
-        return self.strategy(self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device))
+    def loss(self, examples: Sequence[Example], seeds: Sequence[int] = ()) -> tuple[torch.Tensor, float]:
+        """`seeds`: one an example, for a loss that draws."""
+        batch = self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device)
+        return self.strategy(self.recipe.seeded(batch, seeds))
 
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
@@ -201,8 +203,9 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
     losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
     weight = sum(float(run.train[index].weights.sum()) for index in indices)
     for members, counts in run.share(run.train, indices):
-        torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
-        part, part_weight = run.loss([run.train[index] for index in members])
+        seeds = [example_seed(run.spec.hyperparameters.seed, step, index) for index in members]
+        torch.manual_seed(seeds[0])
+        part, part_weight = run.loss([run.train[index] for index in members], seeds)
         # By each part's weight, the penalty counts once over the whole step.
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
@@ -215,7 +218,8 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
 
 @torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
-    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token. Draws nothing from any generator.
+    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token, or the
+    squared error of a picture's noise. Draws nothing from any generator.
 
     Raises Diverged.
     """
@@ -224,7 +228,7 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
         batch = [examples[index] for index in members]
-        part, part_weight = run.loss(batch)
+        part, part_weight = run.loss(batch, [heldout_seed(index) for index in members])
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
             loss_sum += float(part)

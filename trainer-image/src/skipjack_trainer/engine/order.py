@@ -23,6 +23,12 @@ _LAST: dict[tuple[int, int, int], np.ndarray] = {}
 """The permutation in use: a step asks for it once an example."""
 
 
-def dropout_seed(seed: int, step: int, example: int) -> int:
-    """Seed of a micro-batch's randomness, by its first example: never by the rank, so that gangs of any size draw the same."""
+def example_seed(seed: int, step: int, example: int) -> int:
+    """Seed of an example's randomness in a step; of a micro-batch's (dropout), that of its first. Never by the rank, so that gangs of any
+    size draw the same."""
     return int(np.random.SeedSequence((seed, step, example)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def heldout_seed(example: int) -> int:
+    """Seed of a held-out example, whatever the step and the spec's seed: then two evaluations differ by the model alone."""
+    return example_seed(0, 0, example)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from skipjack.api.v1alpha1.dataset import Task
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a run has to tell. Losses in nats a token."""
+    """What a run has to tell. Losses in nats a token, or squared errors of pictures' noise."""
 
     spec: ResolvedSpec
     curve: list[dict[str, float]]
     metrics: dict[str, float]
     answers: list[tuple[str, str, str]]
     """(prompt, answer before, answer after)."""
+    drawn: list[tuple[str, str, str]] = field(default_factory=list)
+    """(prompt, picture before, picture after), files beside the card."""
 
 
 def write_card(story: Story, folder: Path) -> None:
@@ -37,7 +40,9 @@ def text(story: Story) -> str:
         f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
     )
     front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
-    if spec.method.type is not MethodType.FULL:
+    if spec.task is Task.TEXT_TO_IMAGE:
+        front += "library_name: diffusers\n"
+    elif spec.method.type is not MethodType.FULL:
         front += "library_name: peft\n"
     return (
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
@@ -45,7 +50,15 @@ def text(story: Story) -> str:
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
         f"## Data\n{', '.join(source.uri for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
+        + (f"\n## The same prompts and noise, before and after\n{gallery(story)}" if story.drawn else "")
     )
+
+
+def gallery(story: Story) -> str:
+    """Pictures side by side."""
+    rows = [(prompt.replace("\n", " ").replace("|", "\\|"), *files) for prompt, *files in story.drawn]
+    table = "".join(f"| {prompt} | ![before]({before}) | ![after]({after}) |\n" for prompt, before, after in rows)
+    return f"| prompt | before | after |\n| --- | --- | --- |\n{table}"
 
 
 def quote(words: str) -> str:
@@ -59,7 +72,8 @@ def picture(story: Story, target: Path) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a token)", title=story.spec.job_name)
+    unit = "squared error" if story.spec.task is Task.TEXT_TO_IMAGE else "nats a token"
+    axes = figure.add_subplot(xlabel="step", ylabel=f"loss ({unit})", title=story.spec.job_name)
     axes.plot(
         [entry["step"] for entry in story.curve],
         [entry["loss"] for entry in story.curve],

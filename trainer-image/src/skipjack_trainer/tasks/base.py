@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,6 +62,12 @@ Score = Callable[[Sequence[Example], Sequence[Any], tuple[str, ...]], dict[str, 
 """(examples, what was said of each, labels) → measures by `Metric.key`. Pure."""
 
 
+def save(subject: Subject, folder: Path, **arguments: Any) -> None:
+    """The result as its readers load it: what was trained, and its tokenizer."""
+    subject.model.save_pretrained(folder, **arguments)
+    subject.tokenizer.save_pretrained(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """A task, for models of one shape."""
@@ -73,3 +80,9 @@ class Recipe:
     score: Score = lambda examples, predictions, labels: {}
     answer: Callable[[Subject, str], str] | None = None
     """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""
+    seeded: Callable[[Any, Sequence[int]], Any] = lambda batch, seeds: batch
+    """(batch, a seed for each of its examples) → the batch, for a loss that draws by them: never by the micro-batch, so that hardware
+    doesn't change what is learnt."""
+    illustrate: Callable[[Subject, Path], list[tuple[str, str, str]]] | None = None
+    """Draws each of the spec's prompts into files of a folder: (prompt, file before, file after)."""
+    save: Callable[..., None] = save

@@ -31,6 +31,7 @@ class RowFormat(StrEnum):
     PROMPT_COMPLETION = "PromptCompletion"
     ALPACA = "Alpaca"
     TEXT = "Text"
+    IMAGE_CAPTION = "ImageCaption"
 
 
 class TrainOn(StrEnum):
@@ -50,7 +51,8 @@ class Source(APIModel):
 
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
+        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'. Pictures lie beside the file that names them, "
+        "or within it (.parquet)."
     )
     format: RowFormat | None = Field(None, description="How a row is laid out. Left out: told from its columns.")
 
@@ -91,6 +93,12 @@ class Dataset(APIModel):
     )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
+    resolution: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="Width and height in pixels that pictures are scaled and cropped to. Default: those that the model draws.",
+    )
     packing: bool | None = Field(
         None, description="Put several rows into one sequence. Default: where the model allows it."
     )

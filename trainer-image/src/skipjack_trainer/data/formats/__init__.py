@@ -10,8 +10,9 @@ from ...errors import ConfigurationInvalid, DataInvalid
 from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .document import DOCUMENTS, Document
+from .picture import PICTURES, Picture
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS}
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PICTURES}
 
 COLUMNS_SHOWN = 20
 
@@ -22,18 +23,22 @@ def recognise(columns: set[str], place: str, task: Task | None = None) -> RowFor
     Raises DataInvalid or ConfigurationInvalid, with what was seen.
     """
     known = {kind: layout for kind, layout in FORMATS.items() if task in (None, layout.task)}
-    fits = [kind for kind, layout in known.items() if layout.columns <= columns]
+    fits = {kind: used for kind, layout in known.items() if (used := layout.used(columns)) is not None}
     # Of two layouts one may have all of the other's columns and more: text and label are no plain text.
-    closest = [kind for kind in fits if not any(known[kind].columns < known[other].columns for other in fits)]
+    closest = [kind for kind, used in fits.items() if not any(used < more for more in fits.values())]
     if len(closest) == 1:
         return closest[0]
     seen = ", ".join(sorted(columns)[:COLUMNS_SHOWN]) + (", …" if len(columns) > COLUMNS_SHOWN else "") or "(none)"
-    if not fits and task and (others := {known.task.value for known in FORMATS.values() if known.columns <= columns}):
+    if (
+        not fits
+        and task
+        and (others := {known.task.value for known in FORMATS.values() if known.used(columns) is not None})
+    ):
         raise ConfigurationInvalid(
             f"spec.task is {task.value}, the data is for {' or '.join(sorted(others))} ({place}: columns {seen}): change the task or leave it out."
         )
     if not fits:
-        expected = "; ".join(f"{kind.value}: {' + '.join(sorted(layout.columns))}" for kind, layout in known.items())
+        expected = "; ".join(f"{kind.value}: {layout}" for kind, layout in known.items())
         layouts = f"no layout of task {task.value}" if task else "no known layout"
         raise DataInvalid(f"{place}: columns {seen} fit {layouts}. Expected one of: {expected}.")
     names = ", ".join(kind.value for kind in closest)
@@ -49,4 +54,4 @@ def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
     return FORMATS[kind].interpret(values)
 
 
-__all__ = ["FORMATS", "Chat", "Document", "Layout", "RowProblem", "interpret", "recognise", "task_of"]
+__all__ = ["FORMATS", "Chat", "Document", "Layout", "Picture", "RowProblem", "interpret", "recognise", "task_of"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import Task
@@ -27,6 +29,19 @@ class Layout:
     """A row's values → what the task's writer takes. Raises RowProblem."""
     labels_of: Callable[[Any], Iterable[tuple[str, str]]] = lambda row: ()
     """(field, label) of each label that an interpreted row has."""
+    one_of: tuple[tuple[str, ...], ...] = ()
+    """Groups of columns: a row must have one of each."""
+    opened: Callable[[Any, Path], Any] = lambda row, folder: row
+    """(an interpreted row, the folder that its file lies in) → the row with the files that it names opened. Raises RowProblem."""
+
+    def used(self, columns: AbstractSet[str]) -> AbstractSet[str] | None:
+        """Those of a row's columns that it is read by; None for a row that isn't laid out so."""
+        fits = self.columns <= columns and all(not columns.isdisjoint(group) for group in self.one_of)
+        return columns & self.columns.union(*self.one_of) if fits else None
+
+    def __str__(self) -> str:
+        """The columns, as messages tell them."""
+        return " + ".join([*sorted(self.columns), *("|".join(group) for group in self.one_of)])
 
 
 def words(values: dict[str, Any], field: str) -> str:

@@ -7,11 +7,13 @@ from skipjack.api.v1alpha1.dataset import Task
 from ...errors import ConfigurationInvalid
 from ...shape import Shape
 from .base import Rows, Writer, Writing
+from .picture import PICTURE
 from .text import TEXT
 
 WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.CHAT: {Shape.DECODER: TEXT},
     Task.COMPLETION: {Shape.DECODER: TEXT},
+    Task.TEXT_TO_IMAGE: {Shape.DIFFUSION: PICTURE},
 }
 
 
