@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .api.v1alpha1.learning import Metric
+
 GROUP = "skipjack.dev"
 JOB_LABEL = f"{GROUP}/job"
 JOB_UID_LABEL = f"{GROUP}/job-uid"
@@ -35,6 +37,9 @@ ENV_ATTEMPT = "SKIPJACK_ATTEMPT"
 ENV_PROGRESS_URL = "SKIPJACK_PROGRESS_URL"
 ENV_INDEX = "JOB_COMPLETION_INDEX"
 ENV_MASTER = "SKIPJACK_MASTER"
+MLFLOW_TOKEN = "MLFLOW_TRACKING_TOKEN"
+MLFLOW_USERNAME = "MLFLOW_TRACKING_USERNAME"
+MLFLOW_PASSWORD = "MLFLOW_TRACKING_PASSWORD"
 RENDEZVOUS_PORT = 29500
 
 
@@ -157,6 +162,11 @@ class Sample(Message):
     tokens_per_second: float | None = None
     eta_seconds: float | None = None
     heldout_loss: float | None = None
+    metric: Metric | None = None
+    """What held-out rows are judged by, and the last value of it."""
+    metric_value: float | None = None
+    best_step: int | None = None
+    """Where that was best."""
     checkpoint_step: int | None = None
     phase: Literal["Preparing", "Training", "Exporting"] = "Training"
     resolved: list[ResolvedValue] | None = None

@@ -68,6 +68,9 @@ JOB_STEP = _gauge("job_step", "Optimiser steps done.", "namespace", "name")
 JOB_STEPS = _gauge("job_steps", "Optimiser steps in all.", "namespace", "name")
 JOB_LOSS = _gauge("job_loss", "Mean training loss of the last step, in nats a token.", "namespace", "name")
 JOB_HELDOUT_LOSS = _gauge("job_heldout_loss", "Last loss on held-out rows, in nats a token.", "namespace", "name")
+JOB_HELDOUT_METRIC = _gauge(
+    "job_heldout_metric", "Last value of what held-out rows are judged by.", "namespace", "name", "metric"
+)
 JOB_TOKENS_PER_SECOND = _gauge("job_tokens_per_second", "Tokens trained on a second.", "namespace", "name")
 
 _OF_ONE_JOB = (JOB_STEP, JOB_STEPS, JOB_LOSS, JOB_HELDOUT_LOSS, JOB_TOKENS_PER_SECOND)
@@ -79,11 +82,13 @@ def tell_job(namespace: str, name: str, sample: Sample) -> None:
     for gauge, value in zip(_OF_ONE_JOB, values, strict=True):
         if value is not None:
             gauge.labels(namespace, name).set(value)
+    if sample.metric is not None and sample.metric_value is not None:
+        JOB_HELDOUT_METRIC.labels(namespace, name, sample.metric.value).set(sample.metric_value)
 
 
 def forget_job(namespace: str, name: str) -> None:
     """Drop the gauges of a job that ended; absent ones are fine."""
-    for gauge in _OF_ONE_JOB:
+    for gauge in (*_OF_ONE_JOB, JOB_HELDOUT_METRIC):
         gauge.remove_by_labels({"namespace": namespace, "name": name})
 
 

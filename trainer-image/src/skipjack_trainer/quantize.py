@@ -59,6 +59,13 @@ def elements(parameter: torch.Tensor) -> int:
     return parameter.numel() if state is None else state.shape.numel()
 
 
+def held_bytes(parameter: torch.Tensor) -> int:
+    """What it takes in memory; in 4 bits with the scale of each block, which with double quantisation has scales of its own."""
+    state = getattr(parameter, "quant_state", None)
+    scales = [] if state is None else [state.absmax, *([state.state2.absmax] if state.nested else [])]
+    return parameter.nbytes + sum(scale.nbytes for scale in scales)
+
+
 def dense(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[out, in]: what a linear layer computes with, whose matrix may be held in 4 bits."""
     if (state := getattr(weight, "quant_state", None)) is None:

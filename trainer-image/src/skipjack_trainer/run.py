@@ -7,27 +7,35 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
 
 from skipjack.api.v1alpha1.compute import Strategy as Kind
+from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
 
 from .data.prepare import prepare
 from .data.sources import fetch
+from .data.templates import dressed
+from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
 from .engine.peers import join
+from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import DataInvalid, StorageFailed
-from .export.card import Story, write_card
+from .export.card import CARD, Story, write_card
+from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
+from .export.result import write_result
 from .fast import quicken
 from .in_turn import in_turn
-from .methods import attached, refuse_unfit
+from .integrations import Trackers, write_files
+from .methods import attached, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
@@ -54,24 +62,37 @@ def run(pod: Pod, stop: Stop) -> Result:
         return done
 
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
-    try:
+    with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
-        model_facts, tokenizer = facts_of(config), load_tokenizer(folder)
+        refuse_unfit(spec, config)
+        model_facts, tokenizer = facts_of(config), dressed(load_tokenizer(folder), spec.dataset.chat_template)
         prepared = prepare(spec, sources, tokenizer, model_facts, access.scratch)
         spec = prepared.spec
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
-        refuse_unfit(spec, config, recipe.head.kind)
-        for uri, layout in prepared.layouts.items():
-            tell(f"{uri}: rows laid out as {layout.value}")
+        refuse_head(spec, recipe.head.kind)
+        refuse_unmeasured(spec, len(prepared.validation))
+        for title, layout in prepared.layouts.items():
+            tell(f"{title}: rows laid out as {layout.value}")
+        for part in prepared.parts:
+            tell(str(part))
         for value in spec.told():
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        size = Size.of(base)
+        if spec.dataset.chat_template:
+            # Its turns end by a token of their own, at which the tuned model is to stop.
+            base.generation_config.eos_token_id = tokenizer.eos_token_id
+        recipe.configure(base.config, tokenizer, prepared.train[0])
+        train_rows, heldout_rows = (
+            refer(base, recipe, spec, some, device, peers, access.scratch / "reference")
+            for some in (prepared.train, prepared.validation)
+        )
         model = quicken(attached(base, spec))
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
@@ -82,29 +103,34 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels)
+        trainee = Trainee(spec, train_rows, heldout_rows, strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
         state = begin(trainee, prepared.train.fingerprint(), checkpoints, tell)
 
+        if leads:
+            trackers.start(spec, state)
+
         def follow(told: Told) -> None:
             tell(step_line(told))
-            reporter.tell(step_sample(pod.attempt, told))
+            reporter.tell(step_sample(pod.attempt, told, spec.evaluation.metric or Metric.LOSS))
+            trackers.log(told)
 
         tell("training starts")
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
-        result = finish(trainee, ended, time.monotonic() - started, access.scratch / "export", tell)
+        seconds = time.monotonic() - started
+        stored_step = bring_best(trainee, checkpoints, ended, tell)
+        result = finish(trainee, ended, stored_step, size, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
             result = output.store_result(access.scratch / "export", result)
             checkpoints.clear()
+            trackers.stored(result, (access.scratch / "export" / CARD).read_text())
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
-    finally:
-        reporter.close()
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
@@ -138,31 +164,50 @@ def heldout(run: Trainee, when: str) -> dict[str, float]:
     return {f"heldout_{name}_{when}": value for name, value in measures.items()}
 
 
-def finish(run: Trainee, ended: State, seconds: float, export: Path, tell: Callable[[str], None]) -> Result:
+def bring_best(run: Trainee, checkpoints: Checkpoints, ended: State, tell: Callable[[str], None]) -> int:
+    """Brings back the best weights where the spec keeps them; the step of those that there are now."""
+    best = ended.best
+    if best is None or best.step == ended.step or not run.spec.evaluation.keep_best:
+        return ended.step
+    if checkpoints.restore(run.strategy, best.step) is None:
+        tell(
+            f"the checkpoint of step {best.step}, the best, can't be read any more: the last step's weights are stored instead"
+        )
+        return ended.step
+    return best.step
+
+
+def finish(
+    run: Trainee,
+    ended: State,
+    stored_step: int,
+    base: Size,
+    seconds: float,
+    export: Path,
+    tell: Callable[[str], None],
+) -> Result:
     """Measures the trained model; rank 0 writes it and its story into the folder `export`."""
-    metrics = ended.before.metrics | heldout(run, "after")
-    objective = run.strategy.objective
-    metrics |= {
-        "train_loss": ended.curve[-1]["loss"],
-        "trainable_parameters": float(objective.trainable_parameters),
-        "total_parameters": float(objective.total_parameters),
-        "training_seconds": round(seconds, 2),
-        "tokens": float(sum(entry["tokens"] for entry in ended.curve)),
-        "peak_memory_mib": round(peak_memory_mib(objective.device), 1),
-    }
+    objective, peers = run.strategy.objective, run.peers
+    peak = max(peers.everyones(peak_memory_mib(objective.device)))
+    ran = Ran(base, objective.trainable_parameters, objective.total_parameters, ended.curve, peak, peers.world)
+    metrics = ended.before.metrics | heldout(run, "after") | needs(run.spec, ran)
+    metrics |= {"train_loss": ended.curve[-1]["loss"], "training_seconds": round(seconds, 2)}
     tell(f"peak memory {metrics['peak_memory_mib']:.1f} MiB")
     said = answers(run)
     with run.strategy.whole() as arguments:
-        if run.peers.rank == 0:
+        if peers.rank == 0:
             told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-            export.mkdir(parents=True, exist_ok=True)
-            run.recipe.save(run.subject, export, **arguments)
+            write_result(run.subject, run.recipe.head, export, arguments)
+            metrics["output_mib"] = output_mib(export)
             drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
-            write_card(Story(run.spec, ended.curve, metrics, told, drawn), export)
+            story = Story(run.spec, ended.curve, metrics, told, stored_step, drawn)
+            write_card(story, export)
+            write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0
-    return Result(message=sentence(metrics, ended.step, steps), step=ended.step, steps=steps, metrics=metrics)
+    message = sentence(run.spec, metrics, ended, stored_step)
+    return Result(message=message, step=ended.step, steps=steps, metrics=metrics)
 
 
 def place_of(pod: Pod) -> torch.device:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Sample
+from skipjack.resolve import ResolvedSpec
 
 from .data.prepare import Prepared
+from .engine.best import gives_up
+from .engine.checkpoint import State
 from .engine.loop import Told
 
 
@@ -30,11 +34,12 @@ def first_sample(attempt: int, prepared: Prepared) -> Sample:
 
 
 def step_line(told: Told) -> str:
-    heldout = f"  held-out loss {told.heldout_loss:.4f}" if told.heldout_loss is not None else ""
+    heldout = "".join(f"  held-out {name} {value:.4f}" for name, value in told.heldout.items())
     return f"step {told.step}/{told.steps}  loss {told.loss:.4f}{heldout}  {told.tokens_per_second:.0f} tokens/s"
 
 
-def step_sample(attempt: int, told: Told) -> Sample:
+def step_sample(attempt: int, told: Told, metric: Metric) -> Sample:
+    value = told.heldout.get(metric.key)
     return Sample(
         attempt=attempt,
         step=told.step,
@@ -44,15 +49,31 @@ def step_sample(attempt: int, told: Told) -> Sample:
         learning_rate=told.learning_rate,
         tokens_per_second=told.tokens_per_second,
         eta_seconds=told.eta_seconds,
-        heldout_loss=told.heldout_loss,
+        heldout_loss=told.heldout.get(Metric.LOSS.key),
+        metric=None if value is None else metric,
+        metric_value=value,
+        best_step=told.best_step,
         checkpoint_step=told.checkpoint_step,
         phase="Exporting" if told.is_last else "Training",
     )
 
 
-def sentence(metrics: dict[str, float], step: int, steps: int) -> str:
+def sentence(spec: ResolvedSpec, metrics: dict[str, float], ended: State, stored_step: int) -> str:
     """The whole story in one."""
-    done = f"{step} steps" if step == steps else f"finished when asked to, after {step} of {steps} steps"
-    if "heldout_loss_after" in metrics:
-        return f"{done}; held-out loss {metrics['heldout_loss_before']:.3f} before, {metrics['heldout_loss_after']:.3f} after."
-    return f"{done}; training loss {metrics['train_loss']:.3f} at the end."
+    steps, metric = spec.hyperparameters.max_steps or 0, spec.evaluation.metric or Metric.LOSS
+    told = [f"{ended.step} steps"]
+    if ended.best and gives_up(ended.best, spec):
+        told = [
+            f"stopped early, after {ended.step} of {steps} steps: {metric.value} was best at step {ended.best.step}"
+        ]
+    elif ended.step != steps:
+        told = [f"finished when asked to, after {ended.step} of {steps} steps"]
+    if stored_step != ended.step:
+        told += [f"stored are the weights of step {stored_step}, the best by {metric.value}"]
+    measures = [key for key in dict.fromkeys((Metric.LOSS.key, metric.key)) if f"heldout_{key}_after" in metrics]
+    for key in measures:
+        before, after = metrics[f"heldout_{key}_before"], metrics[f"heldout_{key}_after"]
+        told += [f"held-out {key.replace('_', ' ')} {before:.3f} before, {after:.3f} after"]
+    if not measures:
+        told += [f"training loss {metrics['train_loss']:.3f} at the end"]
+    return "; ".join(told) + "."

@@ -2,7 +2,10 @@
 
 from .catalogue import Catalogue, SpecRefused
 from .data import DataFacts, resolve_data
+from .foreign import refuse_foreign
 from .resolved import ResolvedCompute, ResolvedSpec
 from .spec import resolve_spec
 
-__all__ = ["Catalogue", "DataFacts", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "resolve_data", "resolve_spec"]
+__all__ = [
+    "Catalogue", "DataFacts", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "refuse_foreign", "resolve_data", "resolve_spec"
+]  # fmt: skip

@@ -7,21 +7,26 @@ from typing import Any
 from ..api.v1alpha1.compute import Compute
 from ..api.v1alpha1.dataset import Overlong, TrainOn
 from ..api.v1alpha1.finetunejob import FineTuneJobSpec, IfExists
-from ..api.v1alpha1.learning import Hyperparameters, Scheduler
+from ..api.v1alpha1.learning import EarlyStopping, Evaluation, Hyperparameters, Scheduler
 from ..methods import MethodDefaults
-from .catalogue import Catalogue
+from ..tasks import TASKS
+from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
+from .foreign import refuse_foreign
+from .labels import refuse_labels
 from .method import default_of, resolve_method
-from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
+from .preference import resolve_preference
+from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 
 
 def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
     """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
+    refuse_labels(spec)
     choices = Choices()
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     method, about = resolve_method(spec.method, compute, choices)
-    return ResolvedSpec.model_validate(
+    resolved = ResolvedSpec.model_validate(
         {
             "job_name": name,
             "namespace": namespace,
@@ -30,6 +35,7 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
             "task": choices.choose("task", spec.task, None, "told by the data"),
             "dataset": _dataset(spec, about, choices),
             "method": method,
+            "preference": resolve_preference(spec.preference, choices),
             "hyperparameters": _hyperparameters(spec, about, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": {
@@ -47,9 +53,22 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
                 ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump()
                 for c in spec.credentials or ()
             ],
+            "integrations": [
+                ResolvedIntegration(
+                    type=i.type,
+                    uri=i.uri,
+                    experiment=i.experiment or namespace,
+                    run=i.run or name,
+                    secret_name=i.secret_name,
+                ).model_dump()
+                for i in spec.integrations or ()
+            ],
             "origins": choices.origins,
         }
     )
+    if resolved.task is not None:
+        refuse_foreign(resolved, resolved.task)
+    return resolved
 
 
 def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> ResolvedModel:
@@ -68,13 +87,14 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         packing = False
         choices.origins["dataset.packing"] = "off: virtual tokens stand before the first of packed rows alone"
     return {
-        "train": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.train],
-        "validation": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.validation or ()],
+        "train": [source.model_dump(exclude_none=True) for source in data.train],
+        "validation": [source.model_dump(exclude_none=True) for source in data.validation or ()],
         "validation_split": choices.choose(
             "dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"
         ),
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
+        "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "resolution": choices.choose("dataset.resolution", data.resolution, None, "told by the model"),
@@ -100,17 +120,53 @@ def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Cho
         "weight_decay": choose("weight_decay", 0.0),
         "max_grad_norm": choose("max_grad_norm", 1.0),
         "max_length": choose("max_length", None, "told by the data"),
+        "class_weights": choose("class_weights", None, "every class counts the same"),
+        "balance_classes": choose("balance_classes", False),
+        "label_smoothing": choose("label_smoothing", 0.0),
+        "neftune_alpha": choose("neftune_alpha", None, "no noise unless asked"),
         "seed": choose("seed", 42),
     }
 
 
 def _evaluation(spec: FineTuneJobSpec, choices: Choices) -> dict[str, Any]:
-    own = spec.evaluation
+    own = spec.evaluation or Evaluation()
+    _refuse_unmeasured(spec, own)
+
+    def choose(field: str, default: Any, origin: str = DEFAULT) -> Any:
+        return choices.choose(f"evaluation.{field}", getattr(own, field), default, origin)
+
     return {
-        "every_steps": choices.choose(
-            "evaluation.every_steps", own and own.every_steps, None, "before and after training"
-        ),
-        "metric": choices.choose("evaluation.metric", own and own.metric, None, "by task"),
-        "prompts": list(own.prompts or ()) if own else [],
-        "max_new_tokens": choices.choose("evaluation.max_new_tokens", own and own.max_new_tokens, 64),
+        "every_steps": choose("every_steps", None, "before and after training"),
+        "metric": choose("metric", None, "by task"),
+        "keep_best": choose("keep_best", False),
+        "early_stopping": _early_stopping(own.early_stopping, choices),
+        "prompts": list(own.prompts or ()),
+        "max_new_tokens": choose("max_new_tokens", 64),
+        "temperature": choose("temperature", 0.0),
+        "top_p": choose("top_p", 1.0),
     }
+
+
+def _early_stopping(own: EarlyStopping | None, choices: Choices) -> dict[str, Any] | None:
+    if own is None:
+        return None
+    return {
+        "patience": choices.choose("evaluation.early_stopping.patience", own.patience, None),
+        "min_delta": choices.choose("evaluation.early_stopping.min_delta", own.min_delta, 0.0),
+    }
+
+
+def _refuse_unmeasured(spec: FineTuneJobSpec, own: Evaluation) -> None:
+    """Raises SpecRefused for a measure that the task hasn't, and where evaluations would decide and there is nothing to evaluate on."""
+    if spec.task is not None and own.metric is not None and own.metric not in TASKS[spec.task].metrics:
+        able = ", ".join(metric.value for metric in TASKS[spec.task].metrics)
+        raise SpecRefused(
+            "MetricUnsupported",
+            f"spec.evaluation.metric: {spec.task.value} isn't judged by {own.metric.value}, it is by {able}: choose one of these.",
+        )
+    deciding = "keepBest" if own.keep_best else "earlyStopping" if own.early_stopping else None
+    if deciding and spec.dataset.validation is None and spec.dataset.validation_split is None:
+        raise SpecRefused(
+            "HeldOutRowsMissing",
+            f"spec.evaluation.{deciding} judges by held-out rows, and there are none: name dataset.validation, or a dataset.validationSplit.",
+        )

@@ -16,10 +16,13 @@ BY_THE_DATA = frozenset(
     {
         "task",
         "dataset.packing",
+        "evaluation.metric",
+        "hyperparameters.learningRate",
         "hyperparameters.maxLength",
         "hyperparameters.globalBatchSize",
         "hyperparameters.maxSteps",
         "checkpoint.everySteps",
+        "evaluation.everySteps",
         "compute.microBatchTokens",
     }
 )

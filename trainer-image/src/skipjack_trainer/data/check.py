@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skipjack.api.v1alpha1.dataset import RowFormat
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import DataInvalid
+from .columns import Named, renamed
 from .formats import FORMATS, RowProblem, interpret, recognise
 from .labels import Labels
 from .read import Broken, Row, read
@@ -59,41 +60,56 @@ class Checked:
     validation: tuple[CheckedSource, ...]
     labels: tuple[str, ...]
     """Of a task that has them."""
+    label_counts: Mapping[str, int]
+    """How often each is in train."""
 
     @property
     def layouts(self) -> dict[str, RowFormat]:
-        """Of each source, by its URI."""
-        return {checked.source.told.uri: checked.layout for checked in (*self.train, *self.validation)}
+        """Of each source, by its title."""
+        return {checked.source.told.title: checked.layout for checked in (*self.train, *self.validation)}
 
 
 def check(spec: ResolvedSpec, sources: Sources) -> Checked:
     """Raises DataInvalid with the first ten bad rows over all, or for a source without any row."""
     problems, labels = Problems(), Labels(spec.dataset.labels)
     train = [_checked(spec, source, labels, problems) for source in sources.train]
-    labels = labels.known_from_now_on()
+    counts, labels = labels.counts, labels.known_from_now_on()
     validation = [_checked(spec, source, labels, problems) for source in sources.validation]
     problems.refuse()
     for source, checked in zip((*sources.train, *sources.validation), (*train, *validation), strict=True):
         if checked is None:
-            raise DataInvalid(f"{source.told.uri}: there is not one row in it.")
-    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names)
+            raise DataInvalid(f"{source.told.title}: there is not one row in it.")
+    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names, counts)
 
 
 def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
-    """None for a source without rows."""
-    layout = source.told.format
+    """None for a source without rows. Raises DataInvalid, ConfigurationInvalid where its columns are none of those expected."""
+    layout, named = source.told.format, Named(source.told.columns)
     seen = False
     for folder, row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
+        values = named.see(row)
+        layout = layout or _layout_of(values, row, named, spec.task)
         seen = True
-        layout = layout or recognise(set(row.values), row.place, spec.task)
+        kind = FORMATS[layout]
         try:
-            labels.see(FORMATS[layout].labels_of(_whole(layout, row, folder)))
+            labels.see(kind.labels_of(whole(layout, values, folder, spec.dataset.labels)), kind.implied)
         except RowProblem as problem:
-            problems.add(Broken(row.place, str(problem)))
+            problems.add(Broken(row.place_of(problem.item), str(problem)))
+    if seen:
+        named.refuse_missing(source.told.title)
     return CheckedSource(source, layout) if seen and layout else None
+
+
+def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None) -> RowFormat:
+    """By a source's first row. Where that fits nothing, a column that it hasn't is the likelier fault."""
+    try:
+        return recognise(set(values), row.place, task)
+    except DataInvalid:
+        named.refuse_missing(row.place)
+        raise
 
 
 def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
@@ -103,15 +119,16 @@ def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
             yield file.path.parent, row
 
 
-def _whole(layout: RowFormat, row: Row, folder: Path) -> Any:
-    """The row as its writer takes it. Raises RowProblem."""
-    return FORMATS[layout].opened(interpret(layout, row.values), folder)
+def whole(layout: RowFormat, values: dict[str, Any], folder: Path, names: Sequence[str] | None) -> Any:
+    """A row as its writer takes it, with the files of `folder` that it names. Raises RowProblem."""
+    return FORMATS[layout].opened(interpret(layout, values, names), folder)
 
 
-def interpreted(sources: Iterable[CheckedSource]) -> Iterator[tuple[str, Any]]:
-    """(place, row) of each row of checked sources. Raises DataInvalid when a file has changed since."""
-    for checked in sources:
-        for folder, row in rows_of(checked.source):
-            if isinstance(row, Broken):
-                raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-            yield row.place, _whole(checked.layout, row, folder)
+def interpreted(checked: CheckedSource, names: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each row of a checked source; `names` are the labels that the spec lists. Raises DataInvalid when a file has
+    changed since."""
+    for folder, row in rows_of(checked.source):
+        if isinstance(row, Broken):
+            raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
+        values = renamed(row.values, checked.source.told.columns)
+        yield row.place, whole(checked.layout, values, folder, names)

@@ -11,10 +11,11 @@ from pathlib import Path
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedSource
 
-from ..errors import DataInvalid, DataNotFound
+from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound
 from ..storage import Access, Entry, Store, bring, open_store
 from .images import ENDINGS
 from .read import READERS, Row, format_of, read
+from .splits import README, configs_of, files_of
 
 ROWS_LOOKED_AT = 16
 """Of a table, for names of pictures: the first may lack one."""
@@ -61,25 +62,39 @@ def _all(sources: Iterable[ResolvedSource], access: Access, into: Path) -> tuple
 
 def _source(told: ResolvedSource, access: Access, into: Path) -> Source:
     store, path = open_store(told.uri, access)
-    files = _files(told.uri, store, path, into)
+    files = _files(told, store, path, into)
     return Source(told, tuple(files), tuple(_pictures(store, path, into)) if _names_pictures(files[0]) else ())
 
 
-def _files(uri: str, store: Store, path: str, into: Path) -> list[File]:
+def _files(source: ResolvedSource, store: Store, path: str, into: Path) -> list[File]:
     here = store.local(path)
+    chooses = source.split or source.subset
     if "*" not in path and (here.is_file() if here else format_of(path) in READERS):
+        if chooses:
+            raise ConfigurationInvalid(
+                f"{source.title}: that is a file: leave split and subset out, or name its folder."
+            )
         into.mkdir(parents=True, exist_ok=True)
         return [File(here or store.get(path, into), path.rpartition("/")[2])]
+    if "*" in path and chooses:
+        raise ConfigurationInvalid(
+            f"{source.title}: split and subset choose files of a folder: leave them out, or the '*'."
+        )
     folder = _folder(path)
     known = store.list(f"{folder}/" if folder else "")
     wanted = [entry for entry in known if format_of(entry.path) in READERS and _fits(entry.path, path, folder)]
     if not wanted:
         shown = ", ".join(entry.path for entry in known[:20]) or "none at all"
-        raise DataNotFound(f"{uri}: no file fits it (they end in {', '.join(READERS)}); there are: {shown}.")
+        raise DataNotFound(f"{source.uri}: no file fits it (they end in {', '.join(READERS)}); there are: {shown}.")
+    if chooses or (source.uri.startswith("hf://") and not path):
+        readme = f"{folder}/{README}".lstrip("/")
+        told = _text(store, readme, into) if any(entry.path == readme for entry in known) else ""
+        by_name = {_short(entry, folder): entry for entry in wanted}
+        wanted = [by_name[name] for name in files_of(list(by_name), configs_of(told, source.title), source)]
     kinds = sorted({format_of(entry.path) for entry in wanted})
     if len(kinds) > 1:
         raise DataInvalid(
-            f"{uri}: it names files of several kinds ({', '.join(kinds)}): say which, with '*{kinds[0]}' for example."
+            f"{source.title}: it names files of several kinds ({', '.join(kinds)}): say which, with '*{kinds[0]}' for example."
         )
     return _at_hand(store, wanted, folder, into)
 
@@ -89,6 +104,10 @@ def _at_hand(store: Store, wanted: Sequence[Entry], folder: str, into: Path) -> 
     places = [store.local(entry.path) for entry in wanted]
     found = [place for place in places if place is not None] if all(places) else bring(store, wanted, into)
     return [File(place, _short(entry, folder)) for place, entry in zip(found, wanted, strict=True)]
+
+
+def _text(store: Store, path: str, into: Path) -> str:
+    return (store.local(path) or store.get(path, into)).read_text(errors="replace")
 
 
 def _names_pictures(file: File) -> bool:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from ..errors import Interrupted
 from ..storage import Store
+from .best import Best
 from .scale import LossScale
 from .strategies import Strategy
 
@@ -55,11 +56,13 @@ class State:
     """One entry a step: step, loss, learningRate, gradNorm …"""
     before: Before
     scale: LossScale = field(default_factory=LossScale)
+    best: Best | None = None
 
     @classmethod
     def read(cls, file: Path) -> State:
         told = json.loads(file.read_text())
-        return cls(told["step"], told["curve"], Before(**told["before"]), LossScale(**told["scale"]))
+        best = Best(**told["best"]) if told.get("best") else None
+        return cls(told["step"], told["curve"], Before(**told["before"]), LossScale(**told["scale"]), best)
 
 
 class Checkpoints:
@@ -84,7 +87,10 @@ class Checkpoints:
             )
 
     def save(self, strategy: Strategy, state: State) -> None:
-        """Writes one checkpoint, then forgets the oldest. All ranks must call it; it returns when it is complete."""
+        """Writes one checkpoint, then forgets the oldest, but never the best where that is kept.
+
+        All ranks must call it; it returns when it is complete.
+        """
         self.check_fence()
         rank = strategy.peers.rank
         place = f"{self.prefix}/step-{state.step:08d}-a{self.attempt}"
@@ -102,23 +108,31 @@ class Checkpoints:
             }
             self.check_fence()
             self._put_json({"step": state.step, "attempt": self.attempt, "files": files}, f"{place}/{MANIFEST}")
-            for old in self.complete()[self.keep :]:
+            is_best = strategy.objective.spec.evaluation.keep_best
+            self.forget(self.complete()[self.keep :], state.best.step if is_best and state.best else None)
+        strategy.peers.barrier()
+
+    def forget(self, places: list[str], but_step: int | None = None) -> None:
+        """Removes these checkpoints, but that of `but_step`."""
+        for old in places:
+            if step_of(old) != but_step:
                 self.store.delete(f"{old}/{MANIFEST}")
                 self.store.delete(old)
-        strategy.peers.barrier()
 
     def complete(self) -> list[str]:
         """Folders of the checkpoints that have a manifest, newest first."""
         entries = self.store.list(self.prefix) if self.store.exists(self.prefix) else []
         return sorted((e.path.rpartition("/")[0] for e in entries if e.path.endswith(f"/{MANIFEST}")), reverse=True)
 
-    def restore(self, strategy: Strategy) -> State | None:
-        """Brings back the newest whole checkpoint; None when there is none. A damaged one is told and passed over.
+    def restore(self, strategy: Strategy, step: int | None = None) -> State | None:
+        """Brings back the newest whole checkpoint, or that of `step`; None when there is none. A damaged one is told and passed over.
 
         All ranks must call it. Each looks over its share of the files; what one finds damaged counts for all.
         """
         rank, world = strategy.peers.rank, strategy.peers.world
         for place in self.complete():
+            if step is not None and step_of(place) != step:
+                continue
             told = self._files(place)
             files = {name: self._bring(f"{place}/{name}", rank) for name in told or {}}
             mine = sorted(files)[rank::world]
@@ -214,6 +228,11 @@ def extras(strategy: Strategy) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
     """What the method keeps beside parameters, the same on all ranks."""
     objective = strategy.objective
     yield from ((name, {EXTRA: tensor}) for name, tensor in objective.method.extra_state(objective.model).items())
+
+
+def step_of(place: str) -> int:
+    """The step of a checkpoint, by its folder."""
+    return int(place.rpartition("/")[2].removeprefix("step-").partition("-")[0])
 
 
 def is_whole(file: Path | None, told: dict[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom.
 
-A step is B examples out of a permutation of (seed, epoch), whatever the hardware: they are packed into micro-batches, which are
+A step is B examples out of an epoch's order, which is drawn by (seed, epoch) whatever the hardware: they are packed into micro-batches, which are
 dealt to the ranks. Every task returns (loss_sum, weight); this loop alone divides, by the weight of the whole step.
 """
 
@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.learning import Scheduler
+from skipjack.mixture import Mixture
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import camel
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
 from ..methods import METHODS
-from ..model import turns_otherwise_beyond
 from ..tasks import Recipe, Subject
-from .batches import group
+from ..tasks.base import BASELINE
+from .batches import grouped
+from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
+from .noise import noised
 from .objective import trained
-from .order import example_seed, heldout_seed, step_examples
+from .order import draw_seed, heldout_seed, step_examples
 from .peers import Peers
 from .scale import LossScale
 from .stop import Stop
@@ -43,9 +50,13 @@ class Told:
     learning_rate: float
     tokens_per_second: float
     eta_seconds: float
-    heldout_loss: float | None
+    heldout: dict[str, float]
+    """Measures on held-out rows, where they were looked at after this step."""
+    best_step: int | None
     checkpoint_step: int | None
     is_last: bool
+    numbers: dict[str, float]
+    """The step's entry in the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,12 @@ class Trainee:
     strategy: Strategy
     tokenizer: Any = None
     labels: tuple[str, ...] = ()
+    weighted: Mixture | None = None
+    """How often the training examples are seen; None: each once an epoch."""
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.weighted or Mixture.plain(len(self.train))
 
     @property
     def recipe(self) -> Recipe:
@@ -81,11 +98,7 @@ class Trainee:
 
     def groups(self, examples: Sequence[Example], indices: Sequence[int]) -> list[list[int]]:
         """The indices in micro-batches."""
-        budget = self.spec.compute.micro_batch_tokens
-        assert budget is not None, "resolve_data settles it"
-        limit = turns_otherwise_beyond(self.model.config) or math.inf
-        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
-        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
+        return grouped(examples, indices, self.spec, self.model.config)
 
     def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
         """This rank's micro-batches, every world-th one, and whether each counts.
@@ -131,19 +144,22 @@ def train(
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
-    total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    mixture = run.mixture
+    total = min(steps * batch, mixture.seen_in(settings.epochs)) if settings.epochs else steps * batch
     if (steps - 1) * batch >= total:
         raise DataInvalid(
             f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
         )
     scale = state.scale if state.step else LossScale.first(run.spec.compute.precision)
-    curve, saved_step = list(state.curve), state.step or None
+    curve, saved_step, best = list(state.curve), state.step or None, state.best
     started, first_step = time.monotonic(), state.step
+    if gives_up(best, run.spec):
+        return state
 
     for step in range(state.step, steps):
-        step_started = time.monotonic()
+        step_started, cpu_before = time.monotonic(), time.process_time()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
-        indices = step_examples(step, batch, len(run.train), settings.seed, total)
+        indices = step_examples(step, batch, mixture, settings.seed, total)
         while True:
             loss_sum, weight, tokens = accumulate(run, indices, step, scale.value)
             norm = run.strategy.step(rate, scale.value, settings.max_grad_norm)
@@ -167,45 +183,51 @@ def train(
         if scale.is_dynamic:
             entry["lossScale"] = scale.value
         scale = scale.after_a_step()
-        heldout = None
-        if (
-            run.validation
-            and run.spec.evaluation.every_steps
-            and done % run.spec.evaluation.every_steps == 0
-            and done < steps
-        ):
-            heldout = entry["heldoutLoss"] = evaluate(run, run.validation)["loss"]
+        heldout = {}
+        if run.validation and is_due(run.spec, done, steps):
+            heldout = evaluate(run, run.validation)
+            entry |= {camel(f"heldout_{name}"): value for name, value in heldout.items()}
+            if run.spec.evaluation.watches:
+                best = judged(best, done, heldout, run.spec)
         curve.append(entry)
 
-        asked_to_leave, asked_to_finish = (
-            value > 0 for value in run.peers.total([float(stop.leave), float(stop.finish)])
-        )
+        wishes = [float(stop.leave), float(stop.finish)]
+        *heard, entry["cpuSeconds"] = run.peers.total([*wishes, time.process_time() - cpu_before])
+        asked_to_leave, asked_to_finish = (value > 0 for value in heard)
+        is_last = done == steps or asked_to_finish or gives_up(best, run.spec)
+        reached = State(done, curve, state.before, scale, best)
         every = run.spec.checkpoint.every_steps
-        if done < steps and not asked_to_finish and (asked_to_leave or (every and done % every == 0)):
-            checkpoints.save(run.strategy, State(done, curve, state.before, scale))
+        is_kept = run.spec.evaluation.keep_best and best is not None and best.step == done
+        if not is_last and (asked_to_leave or is_kept or (every and done % every == 0)):
+            checkpoints.save(run.strategy, reached)
             saved_step = done
-        is_last = done == steps or asked_to_finish
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
-        epoch = min(done * batch, total) / len(run.train)
-        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, saved_step, is_last))
+        epoch = min(done * batch, total) / mixture.epoch_rows
+        best_step = best.step if best else None
+        tell(
+            Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, best_step, saved_step, is_last, entry)
+        )
         if asked_to_leave and not is_last:
             raise Interrupted(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
             )
         if is_last:
-            return State(done, curve, state.before, scale)
+            return reached
     return state
 
 
 def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
     """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
+    settings, baseline = run.spec.hyperparameters, measured(run, run.train, indices)
     run.model.train()
     losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
-    weight = sum(float(run.train[index].weights.sum()) for index in indices)
+    weight = sum(run.train[index].weight for index in indices)
     for members, counts in run.share(run.train, indices):
-        seeds = [example_seed(run.spec.hyperparameters.seed, step, index) for index in members]
+        batch = [run.train[index].with_beside(**baseline) for index in members]
+        seeds = [draw_seed(settings.seed, step, index) for index in members]
         torch.manual_seed(seeds[0])
-        part, part_weight = run.loss([run.train[index] for index in members], seeds)
+        with noised(run.model, settings.neftune_alpha, batch, seeds):
+            part, part_weight = run.loss(batch, seeds)
         # By each part's weight, the penalty counts once over the whole step.
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
@@ -217,6 +239,20 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
 
 
 @torch.no_grad()
+def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """What stands beside each of the examples for recipes whose loss measures against all of them."""
+    survey = run.recipe.baseline(run.spec)
+    if survey is None:
+        return {}
+    run.model.eval()
+    mine = 0.0
+    for members, counts in run.share(examples, indices):
+        mine += counts * float(survey(run.subject, [examples[index] for index in members]).sum(dtype=np.float64))
+    (total,) = run.peers.total([mine])
+    return {BASELINE: np.array([total / len(indices)], np.float32)}
+
+
+@torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token, or the
     squared error of a picture's noise. Draws nothing from any generator.
@@ -224,10 +260,11 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     Raises Diverged.
     """
     run.model.eval()
+    baseline = measured(run, examples, range(len(examples)))
     loss_sum = weight = 0.0
     said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
-        batch = [examples[index] for index in members]
+        batch = [examples[index].with_beside(**baseline) for index in members]
         part, part_weight = run.loss(batch, [heldout_seed(index) for index in members])
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
@@ -243,7 +280,8 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     if run.recipe.predict:
         everyones = {index: told for part in run.peers.everyones(said) for index, told in part.items()}
         measures |= run.recipe.score(examples, [everyones[index] for index in range(len(examples))], run.labels)
-    return measures
+    # One word for all: what is decided by it must be decided alike on machines that add up otherwise.
+    return run.peers.everyones(measures)[0]
 
 
 @torch.no_grad()
@@ -252,7 +290,19 @@ def answers(run: Trainee) -> list[str]:
     if run.recipe.answer is None or (run.peers.rank > 0 and not run.strategy.ranks_go_together):
         return []
     run.model.eval()
-    return [run.recipe.answer(run.subject, prompt) for prompt in run.spec.evaluation.prompts]
+    recipe, said = run.recipe.answer, []
+    for number, prompt in enumerate(run.spec.evaluation.prompts):
+        with drawing(run.strategy.objective.device, run.spec.hyperparameters.seed, number):
+            said.append(recipe(run.subject, prompt))
+    return said
+
+
+@contextmanager
+def drawing(device: torch.device, seed: int, number: int) -> Iterator[None]:
+    """Within it generators begin by the seed and the prompt's number, whatever the rank; after it they are as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
+        torch.manual_seed(draw_seed(seed, number, 0))
+        yield
 
 
 def factor(step: int, steps: int, warmup_ratio: float, scheduler: Scheduler) -> float:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from skipjack.api.v1alpha1.dataset import Task
+from skipjack.api.v1alpha1.learning import Metric
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import ResolvedSource, camel
+
+from .needs import table
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +25,20 @@ class Story:
     metrics: dict[str, float]
     answers: list[tuple[str, str, str]]
     """(prompt, answer before, answer after)."""
-    drawn: list[tuple[str, str, str]] = field(default_factory=list)
+    stored_step: int
+    """Of the weights that are stored."""
+    drawn: Sequence[tuple[str, str, str]] = ()
     """(prompt, picture before, picture after), files beside the card."""
+
+
+CARD = "README.md"
 
 
 def write_card(story: Story, folder: Path) -> None:
     """README.md, loss.png and metrics.jsonl into `folder`."""
     (folder / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in story.curve))
     picture(story, folder / "loss.png")
-    (folder / "README.md").write_text(text(story))
+    (folder / CARD).write_text(text(story))
 
 
 def text(story: Story) -> str:
@@ -46,12 +56,16 @@ def text(story: Story) -> str:
         front += "library_name: peft\n"
     return (
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
-        f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n\n"
+        f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n{table(spec, story.metrics)}\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
-        f"## Data\n{', '.join(source.uri for source in spec.dataset.train)}\n"
+        f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
         + (f"\n## The same prompts and noise, before and after\n{gallery(story)}" if story.drawn else "")
     )
+
+
+def _named(source: ResolvedSource) -> str:
+    return source.title if source.weight == 1 else f"{source.title} × {source.weight:g}"
 
 
 def gallery(story: Story) -> str:
@@ -70,24 +84,35 @@ def picture(story: Story, target: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    others = [key for key in measured(story) if key != Metric.LOSS.key]
+    figure = Figure(figsize=(7, 7 if others else 4), layout="constrained")
     FigureCanvasAgg(figure)
+    first, *second = figure.subplots(2 if others else 1, sharex=True, squeeze=False)[:, 0]
     unit = "squared error" if story.spec.task is Task.TEXT_TO_IMAGE else "nats a token"
-    axes = figure.add_subplot(xlabel="step", ylabel=f"loss ({unit})", title=story.spec.job_name)
-    axes.plot(
-        [entry["step"] for entry in story.curve],
-        [entry["loss"] for entry in story.curve],
-        label="training",
-        linewidth=1,
-    )
-    held = [(entry["step"], entry["heldoutLoss"]) for entry in story.curve if "heldoutLoss" in entry]
-    if "heldout_loss_before" in story.metrics:
-        held = [
-            (0, story.metrics["heldout_loss_before"]),
-            *held,
-            (len(story.curve), story.metrics["heldout_loss_after"]),
-        ]
-    if held:
-        axes.plot(*zip(*held, strict=True), "o-", label="held out")
-    axes.legend()
+    first.set(title=story.spec.job_name, ylabel=f"loss ({unit})")
+    first.plot(*zip(*((e["step"], e["loss"]) for e in story.curve), strict=True), label="training", linewidth=1)
+    if held := held_out(story, Metric.LOSS.key):
+        first.plot(*zip(*held, strict=True), "o-", label="held out")
+    for axes in second:
+        axes.set(ylabel="on held-out rows")
+        for key in others:
+            axes.plot(*zip(*held_out(story, key), strict=True), "o-", label=key.replace("_", " "))
+    for axes in (first, *second):
+        axes.legend()
+    (second or [first])[-1].set(xlabel="step")
     figure.savefig(target, dpi=120)
+
+
+def measured(story: Story) -> list[str]:
+    """What held-out rows were judged by, as measures are called."""
+    return [key[8:-6] for key in story.metrics if key.startswith("heldout_") and key.endswith("_after")]
+
+
+def held_out(story: Story, key: str) -> list[tuple[float, float]]:
+    """(step, value) of one measure on held-out rows, from before the first step to after the last."""
+    name = camel(f"heldout_{key}")
+    between = [(entry["step"], entry[name]) for entry in story.curve if name in entry]
+    if f"heldout_{key}_after" not in story.metrics:
+        return between
+    before, after = story.metrics[f"heldout_{key}_before"], story.metrics[f"heldout_{key}_after"]
+    return sorted([(0, before), *between, (story.stored_step, after)])

@@ -10,7 +10,7 @@ from skipjack.resolve import ResolvedSpec
 from ..diffusion.diffuser import Diffuser
 from . import adalora, basis, boft, full, ia3, loftq, lora, lycoris, oft, prompt, shira, split
 from .base import Method
-from .fits import refuse_unfit
+from .fits import refuse_head, refuse_unfit
 
 METHODS: dict[MethodType, Method] = {
     MethodType.FULL: full.FULL,
@@ -46,4 +46,4 @@ def attached(base: Any, spec: ResolvedSpec) -> Any:
     return attach(base, spec)
 
 
-__all__ = ["METHODS", "Method", "attached", "refuse_unfit"]
+__all__ = ["METHODS", "Method", "attached", "refuse_head", "refuse_unfit"]

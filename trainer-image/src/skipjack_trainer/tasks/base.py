@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..fast.attention import Segments
 from ..shape import Head
+
+REFERENCE, BASELINE = "reference", "baseline"
+"""What stands beside examples of recipes that measure it: fp32 [k] and fp32 [1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,10 @@ Loss = Callable[[Any, Any, ResolvedSpec], tuple[torch.Tensor, float]]
 """(model, batch, spec) → (loss_sum, weight); the engine alone divides."""
 Predict = Callable[[Subject, Sequence[Example]], list[Any]]
 """What the model says of each example, in plain values that travel between ranks. Draws nothing from any generator."""
+Survey = Callable[[Subject, Sequence[Example]], NDArray[np.float32]]
+"""What is measured of examples, [n, k]. Draws nothing from any generator."""
 Score = Callable[[Sequence[Example], Sequence[Any], tuple[str, ...]], dict[str, float]]
 """(examples, what was said of each, labels) → measures by `Metric.key`. Pure."""
-
-
-def save(subject: Subject, folder: Path, **arguments: Any) -> None:
-    """The result as its readers load it: what was trained, and its tokenizer."""
-    subject.model.save_pretrained(folder, **arguments)
-    subject.tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,14 @@ class Recipe:
     score: Score = lambda examples, predictions, labels: {}
     answer: Callable[[Subject, str], str] | None = None
     """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""
+    configure: Callable[[Any, Any, Example], None] = lambda config, tokenizer, example: None
+    """(the model's configuration, tokenizer, one of the training examples): notes in the first what the head needs to know."""
+    reference: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
+    """What is measured once on the untouched base, before a method is attached: beside each example as REFERENCE."""
+    baseline: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
+    """What is measured anew before each step, of all its examples: its mean over them is beside each as BASELINE."""
     seeded: Callable[[Any, Sequence[int]], Any] = lambda batch, seeds: batch
     """(batch, a seed for each of its examples) → the batch, for a loss that draws by them: never by the micro-batch, so that hardware
     doesn't change what is learnt."""
     illustrate: Callable[[Subject, Path], list[tuple[str, str, str]]] | None = None
     """Draws each of the spec's prompts into files of a folder: (prompt, file before, file after)."""
-    save: Callable[..., None] = save

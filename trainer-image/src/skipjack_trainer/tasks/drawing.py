@@ -77,9 +77,4 @@ def _drawn(subject: Subject, prompt: str, folder: Path, name: str) -> str:
     return f"{FOLDER}/{name}"
 
 
-def save(subject: Subject, folder: Path, **arguments: Any) -> None:
-    """The tokenizer is a part of the pipeline."""
-    subject.model.save_pretrained(folder)
-
-
-DRAWING = Recipe(Head.NOISE, batch, loss, seeded=seeded, illustrate=illustrate, save=save)
+DRAWING = Recipe(Head.NOISE, batch, loss, seeded=seeded, illustrate=illustrate)

@@ -17,7 +17,7 @@ def answer(subject: Subject, prompt: str) -> str:
 def asked(subject: Subject, prompt: str) -> torch.Tensor:
     """[1, length]: a user's turn for a chat, the bare words for a completion, as the training data has them."""
     tokenizer = subject.tokenizer
-    if subject.spec.task is Task.CHAT and tokenizer.chat_template:
+    if subject.spec.task in (Task.CHAT, Task.PREFERENCE) and tokenizer.chat_template:
         chat = [{"role": "user", "content": prompt}]
         encoded = tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
@@ -29,14 +29,16 @@ def asked(subject: Subject, prompt: str) -> torch.Tensor:
 
 
 def generate(subject: Subject, ids: torch.Tensor) -> str:
-    """What the model goes on with after `ids` [1, length]. Greedy, so that nothing is drawn from any generator."""
-    tokenizer, ids = subject.tokenizer, ids.to(subject.device)
+    """What the model goes on with after `ids` [1, length]: the likeliest words, or drawn from torch's generators."""
+    tokenizer, ids, asks = subject.tokenizer, ids.to(subject.device), subject.spec.evaluation
+    # Without top_k=0 the library draws from the fifty likeliest words alone.
+    drawn = {"do_sample": True, "temperature": asks.temperature, "top_p": asks.top_p, "top_k": 0}
     with subject.autocast():
         out = subject.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            max_new_tokens=subject.spec.evaluation.max_new_tokens,
-            do_sample=False,
+            max_new_tokens=asks.max_new_tokens,
+            **(drawn if asks.temperature else {"do_sample": False}),
             use_cache=True,
             synced_gpus=subject.is_shared_out,
             pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,

@@ -40,6 +40,18 @@ class Metric(StrEnum):
         )
 
 
+LabelName = Annotated[
+    str,
+    Rule(
+        "self.size() >= 1 && self.size() <= 128",
+        lambda name: 1 <= len(name) <= 128,
+        "a label has 1 to 128 characters: urgent for example",
+    ),
+]
+"""A key of a map: the generator turns its rule into one on the map."""
+ClassWeights = Annotated[dict[LabelName, Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1, max_length=1024)]
+
+
 class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
@@ -48,6 +60,11 @@ class Hyperparameters(APIModel):
             "!(has(self.epochs) && has(self.maxSteps))",
             lambda own: own.epochs is None or own.max_steps is None,
             "epochs and maxSteps exclude each other: name one",
+        ),
+        Rule(
+            "!(has(self.classWeights) && has(self.balanceClasses) && self.balanceClasses)",
+            lambda own: own.class_weights is None or not own.balance_classes,
+            "classWeights and balanceClasses exclude each other: name the weights, or have them told by the data",
         ),
     )
     epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
@@ -69,25 +86,85 @@ class Hyperparameters(APIModel):
     max_length: int | None = Field(
         None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
     )
+    class_weights: ClassWeights | None = Field(
+        None,
+        description="How much examples of a class count, or words of a tag: {urgent: 3} for example. Default: 1 each.",
+    )
+    balance_classes: bool | None = Field(
+        None, description="Weigh classes by how rare they are in train, so that each counts as much as another."
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of each token's target that is spread evenly over the vocabulary. Preferences have their own. Default: 0.",
+    )
+    neftune_alpha: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Noise on token embeddings in training (NEFTune), uniform up to neftuneAlpha/√(tokens · width); 5 is usual. Default: none.",
+    )
     seed: int | None = Field(
         None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."
+    )
+
+
+class EarlyStopping(APIModel):
+    """When training ends because nothing gets better any more."""
+
+    patience: int = Field(
+        ge=1, le=1000, description="Evaluations in a row that may go by without a better one before training ends."
+    )
+    min_delta: float | None = Field(
+        None, ge=0, le=1000, description="By how much an evaluation must be better than the best to count. Default: 0."
     )
 
 
 class Evaluation(APIModel):
     """What is measured on held-out rows."""
 
+    rules: ClassVar = (
+        Rule(
+            "!has(self.topP) || (has(self.temperature) && self.temperature > 0.0)",
+            lambda own: own.top_p is None or bool(own.temperature),
+            "topP goes with a temperature above 0, without which answers are not drawn: set temperature, or remove topP",
+        ),
+    )
     every_steps: int | None = Field(
-        None, ge=1, le=10_000_000, description="Steps between two evaluations. Default: before and after only."
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Steps between two evaluations. Default: before and after only; as often as a checkpoint with keepBest or earlyStopping.",
     )
     metric: Metric | None = Field(
         None, description="What held-out rows are judged by. Default: by task, Loss for Chat."
     )
+    keep_best: bool | None = Field(
+        None,
+        description="true: the best evaluation's weights, by metric, are kept beyond checkpoint.keep and stored as the result. "
+        "Default: false, the last step's are.",
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Ends training, as complete, once metric gets no better. Default: all steps are made."
+    )
     prompts: Annotated[list[Text], Field(max_length=16)] | None = Field(
-        None, description="Prompts answered before and after training, greedily, for the model card."
+        None, description="Prompts answered before and after training, for the model card."
     )
     max_new_tokens: int | None = Field(
         None, ge=1, le=4096, description="Longest answer to a prompt, in tokens. Default: 64."
+    )
+    temperature: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        description="0: answers are the likeliest words. Above: drawn, by seed, at that temperature. Default: 0.",
+    )
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Words are drawn from the likeliest that together have this probability. Default: 1.",
     )
 
 
