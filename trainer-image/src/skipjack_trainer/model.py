@@ -70,11 +70,12 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]
 def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    if is_pipeline(folder):
-        folder = folder / "tokenizer"
     try:
-        make_known(folder)
-        tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        if is_pipeline(folder):
+            tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False)
+        else:
+            make_known(folder)
+            tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:

@@ -129,7 +129,10 @@ class Diffuser(torch.nn.Module):
         from peft import get_peft_model_state_dict
 
         prefix = "base_model.model."
-        learnt = {name.removeprefix(prefix): tensor for name, tensor in get_peft_model_state_dict(self.tuned).items()}
+        learnt = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in get_peft_model_state_dict(self.tuned, save_embedding_layers=False).items()
+        }
         # The configuration goes with it: from the weights alone readers would take alpha to be the rank.
         self.pipeline.save_lora_weights(
             folder,
