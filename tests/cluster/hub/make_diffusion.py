@@ -5,6 +5,7 @@ VAE, text encoder and UNet are trained here, in a minute or two on two cores. Al
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn.functional import mse_loss
 
-from tests.cluster.hub.plain_vae import keep_mean_colours
+from tests.cluster.hub.make_plain_vae import keep_mean_colours
 
 SIDE = 32
 COLOURS = {"red": (220, 40, 40), "green": (40, 160, 60), "blue": (40, 70, 220), "yellow": (235, 200, 40)}
@@ -88,9 +89,53 @@ def learn(parameters: list[torch.nn.Parameter], rate: float, steps: int, loss_of
     return sum(losses[-50:]) / 50
 
 
-def make_vae(steps: int = 250, batch: int = 16) -> Any:
-    from diffusers import AutoencoderKL
+def teach_vae(vae: Any, steps: int = 250, batch: int = 16) -> None:
+    keep_mean_colours(vae)
+    shown = any_colours(1000, random.Random(1))
 
+    def loss_of() -> torch.Tensor:
+        some = shown[torch.randint(len(shown), (batch,))]
+        return mse_loss(vae.decode(vae.encode(some).latent_dist.sample()).sample, some)
+
+    print(f"VAE: squared error {learn(list(vae.parameters()), 3e-4, steps, loss_of):.4f}")
+    with torch.no_grad():
+        spread = vae.encode(shown[:256]).latent_dist.mode().std().item()
+    vae.register_to_config(scaling_factor=1 / spread)
+
+
+def teach_unet(pipeline: Any, steps: int = 900, batch: int = 32) -> None:
+    """The text encoder with it."""
+    vae, unet, encoder, scheduler = pipeline.vae, pipeline.unet, pipeline.text_encoder, pipeline.scheduler
+    captions, shown = captioned(3000, random.Random(2))
+    with torch.no_grad():
+        latents = torch.cat([vae.encode(some).latent_dist.mode() for some in shown.split(500)])
+    latents *= vae.config.scaling_factor
+
+    def tokens(texts: list[str]) -> torch.Tensor:
+        padded = pipeline.tokenizer(texts, padding="max_length", max_length=CAPTION_TOKENS, return_tensors="pt")
+        ids: torch.Tensor = padded.input_ids
+        return ids
+
+    ids, nothing = tokens(captions), tokens([""])
+
+    def loss_of() -> torch.Tensor:
+        rows = torch.randint(len(latents), (batch,))
+        noise = torch.randn(batch, *latents.shape[1:])
+        times = torch.randint(DIFFUSION_STEPS, (batch,))
+        asked = torch.where(torch.rand(batch, 1) < UNCAPTIONED, nothing, ids[rows])
+        noised = scheduler.add_noise(latents[rows], noise, times)
+        return mse_loss(unet(noised, times, encoder(asked).last_hidden_state).sample, noise)
+
+    found = learn([*unet.parameters(), *encoder.parameters()], 2e-3, steps, loss_of)
+    print(f"UNet: squared error {found:.3f}")
+
+
+def untaught() -> Any:
+    """The pipeline with random weights."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer()
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
@@ -101,19 +146,28 @@ def make_vae(steps: int = 250, batch: int = 16) -> Any:
         latent_channels=4,
         sample_size=SIDE,
     )
-    keep_mean_colours(vae)
-    shown = any_colours(1000, random.Random(1))
-
-    def loss_of() -> torch.Tensor:
-        some = shown[torch.randint(len(shown), (batch,))]
-        told = vae.encode(some).latent_dist
-        return mse_loss(vae.decode(told.sample()).sample, some)
-
-    print(f"VAE: squared error {learn(list(vae.parameters()), 3e-4, steps, loss_of):.4f}")
-    with torch.no_grad():
-        spread = vae.encode(shown[:256]).latent_dist.mode().std().item()
-    vae.register_to_config(scaling_factor=1 / spread)
-    return vae.eval().requires_grad_(False)
+    unet = UNet2DConditionModel(
+        sample_size=SIDE // 4,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=64,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    scheduler = DDIMScheduler(
+        num_train_timesteps=DIFFUSION_STEPS,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    encoder = make_text_encoder(tokenizer)
+    parts = (vae, encoder, tokenizer, unet, scheduler, None, None)
+    return StableDiffusionPipeline(*parts, requires_safety_checker=False)
 
 
 def make_tokenizer() -> Any:
@@ -126,7 +180,7 @@ def make_tokenizer() -> Any:
     alphabet = [chr(letter) for letter in range(33, 127)]
     trainer = trainers.BpeTrainer(vocab_size=400, end_of_word_suffix="</w>", initial_alphabet=alphabet)
     words.train_from_iterator([" ".join([*COLOURS, *SHAPES, *BACKGROUNDS, "a", "on"])] * 4, trainer)
-    merges = [tuple(pair) for pair in __import__("json").loads(words.to_str())["model"]["merges"]]
+    merges = [tuple(pair) for pair in json.loads(words.to_str())["model"]["merges"]]
     known = [*alphabet, *(f"{letter}</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
     known += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(known))}
@@ -151,58 +205,9 @@ def make_text_encoder(tokenizer: Any) -> Any:
     )
 
 
-def make_pipeline(vae: Any, steps: int = 1500, batch: int = 32) -> Any:
-    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-
-    tokenizer = make_tokenizer()
-    encoder = make_text_encoder(tokenizer)
-    unet = UNet2DConditionModel(
-        sample_size=SIDE // 4,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=64,
-        attention_head_dim=8,
-        norm_num_groups=8,
-    )
-    scheduler = DDIMScheduler(
-        num_train_timesteps=DIFFUSION_STEPS,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
-    captions, shown = captioned(3000, random.Random(2))
-    with torch.no_grad():
-        latents = vae.encode(shown).latent_dist.mode() * vae.config.scaling_factor
-
-    def tokens(texts: list[str]) -> torch.Tensor:
-        padded = tokenizer(texts, padding="max_length", max_length=CAPTION_TOKENS, truncation=True, return_tensors="pt")
-        ids: torch.Tensor = padded.input_ids
-        return ids
-
-    ids, nothing = tokens(captions), tokens([""])
-
-    def loss_of() -> torch.Tensor:
-        rows = torch.randint(len(latents), (batch,))
-        noise = torch.randn(batch, *latents.shape[1:])
-        times = torch.randint(DIFFUSION_STEPS, (batch,))
-        asked = torch.where(torch.rand(batch, 1) < UNCAPTIONED, nothing, ids[rows])
-        noised = scheduler.add_noise(latents[rows], noise, times)
-        return mse_loss(unet(noised, times, encoder(asked).last_hidden_state).sample, noise)
-
-    found = learn([*unet.parameters(), *encoder.parameters()], 2e-3, steps, loss_of)
-    print(f"UNet: squared error {found:.3f}")
-    return StableDiffusionPipeline(
-        vae, encoder.eval(), tokenizer, unet.eval(), scheduler, None, None, requires_safety_checker=False
-    )
-
-
 def make_diffusion(target: Path) -> None:
     """The pipeline's folder."""
-    torch.manual_seed(0)
-    pipeline = make_pipeline(make_vae())
+    pipeline = untaught()
+    teach_vae(pipeline.vae)
+    teach_unet(pipeline)
     pipeline.save_pretrained(target)

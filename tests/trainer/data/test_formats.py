@@ -12,6 +12,7 @@ from skipjack_trainer.data.formats import (
     Chat,
     Classified,
     Document,
+    Picture,
     RowProblem,
     Tagged,
     interpret,
@@ -26,6 +27,7 @@ TASKS = {
     Document: Task.COMPLETION,
     Classified: Task.TEXT_CLASSIFICATION,
     Tagged: Task.TOKEN_CLASSIFICATION,
+    Picture: Task.TEXT_TO_IMAGE,
 }
 LIGHT = Tagged("red", ((0, 3),), ("B-LIGHT",), "tags")
 ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
@@ -45,6 +47,7 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
         {"text": "red", "entities": [{"start": 0, "end": 3, "label": "LIGHT"}]},
         replace(LIGHT, field="entities"),
     ),
+    RowFormat.IMAGE_CAPTION: ({"file_name": "1.png", "text": "a boat"}, Picture("1.png", "a boat", "file_name")),
 }
 
 

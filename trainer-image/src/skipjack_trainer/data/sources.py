@@ -112,7 +112,10 @@ def _text(store: Store, path: str, into: Path) -> str:
 
 def _names_pictures(file: File) -> bool:
     """Whether one of the table's first rows has a picture's name in it, whatever the column is called."""
-    first = islice(read(file.path, file.name), ROWS_LOOKED_AT)
+    try:
+        first = list(islice(read(file.path, file.name), ROWS_LOOKED_AT))
+    except DataInvalid:
+        return False  # whoever checks its rows tells it, with all else that is wrong
     values = (value for row in first if isinstance(row, Row) for value in row.values.values())
     return any(isinstance(value, str) and format_of(value) in ENDINGS for value in values)
 
