@@ -13,8 +13,9 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """Of what Pillow reads: others of its readers are for formats that run programs (EPS), or that nobody trains on."""
 
-PIXELS_MAX = 100_000_000
-"""10,000 x 10,000, some 300 MB once open: what claims to be larger is taken for a bomb."""
+PIXELS_MAX = 80_000_000
+"""Some 9,000 x 9,000, 240 MB once open: what claims to be larger is taken for a bomb."""
+TOO_LARGE = f"it has more than {PIXELS_MAX:,} pixels: scale it down"
 FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 """What Pillow's readers raise over damaged files."""
 
@@ -28,15 +29,13 @@ def open_image(source: Path | bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as opened:
             if opened.width * opened.height > PIXELS_MAX:
-                raise ImageProblem(
-                    f"it has {opened.width} x {opened.height} pixels, more than {PIXELS_MAX:,}: scale it down"
-                )
+                raise ImageProblem(TOO_LARGE)
             opened.load()
             return on_white(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise ImageProblem(f"it is no picture in a known format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise ImageProblem(f"it has more than {PIXELS_MAX:,} pixels: scale it down") from error
+        raise ImageProblem(TOO_LARGE) from error
     except FAULTS as error:
         raise ImageProblem(f"it is damaged ({error}): fetch or save it again") from error
 

@@ -60,10 +60,14 @@ def _file(image: str | bytes, folder: Path) -> Path | bytes:
     """Raises ImageProblem."""
     if isinstance(image, bytes):
         return image
-    file = folder / image
-    if not file.resolve().is_relative_to(folder.resolve()):
+    try:
+        file = (folder / image).resolve()
+        is_there = file.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, a link to itself
+        file, is_there = folder.resolve(), False
+    if not file.is_relative_to(folder.resolve()):
         raise ImageProblem(f"{image} leads out of the folder: name a file beside or below the table")
-    if not file.is_file():
+    if not is_there:
         raise ImageProblem(f"there is no file {image} beside the table: bring it, or correct the name")
     return file
 
