@@ -19,7 +19,7 @@ from skipjack.resolve import ResolvedSpec
 
 from .data.prepare import prepare
 from .data.sources import fetch
-from .data.templates import bared, dressed
+from .data.templates import dressed
 from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
@@ -30,13 +30,13 @@ from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
-from .export.config import save_config
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
+from .export.result import write_result
 from .fast import quicken
 from .in_turn import in_turn
 from .integrations import Trackers, write_files
-from .methods import METHODS, refuse_head, refuse_unfit
+from .methods import attached, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
@@ -100,7 +100,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         if not (start and start.adapter):
             # Before a method is attached: some change what the model says by that alone.
             rows = [refer(base, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
-        model = quicken(METHODS[spec.method.type].attach(base, spec))
+        model = quicken(attached(base, spec))
         if start and start.adapter:
             model = start.attached(model, spec)
             rows = [refer(model, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
@@ -149,7 +149,7 @@ def run(pod: Pod, stop: Stop) -> Result:
 
 def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
     """Raises ConfigurationInvalid where prompts would get no answers."""
-    if spec.evaluation.prompts and recipe.answer is None:
+    if spec.evaluation.prompts and recipe.answer is None and recipe.illustrate is None:
         assert spec.task is not None, "resolve_data settles it"
         raise ConfigurationInvalid(
             f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
@@ -245,16 +245,13 @@ def finish(
     said = answers(run)
     with run.strategy.whole() as arguments:
         if peers.rank == 0:
-            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
+            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-            export.mkdir(parents=True, exist_ok=True)
-            run.model.save_pretrained(export, **arguments)
-            bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
-            if run.recipe.head.is_new:
-                save_config(run.model.config, export)
+            write_result(run.subject, run.recipe.head, export, arguments)
             metrics["output_mib"] = output_mib(export)
-            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage)
+            drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
+            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage, drawn)
             write_card(story, export)
             write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0

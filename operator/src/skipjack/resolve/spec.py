@@ -115,6 +115,7 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
+        "resolution": choices.choose("dataset.resolution", data.resolution, None, "told by the model"),
         "packing": packing,
     }
 
