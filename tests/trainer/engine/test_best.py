@@ -16,7 +16,7 @@ ROWS = examples(8)
 
 
 def judging(task: str = "Chat", **own: Any) -> ResolvedSpec:
-    return settled(ROWS, task=task, evaluation=own)
+    return settled(ROWS, task=Task(task), evaluation=own)
 
 
 def bests(spec: ResolvedSpec, key: str, *values: float) -> list[Best]:

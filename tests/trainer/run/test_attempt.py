@@ -139,7 +139,7 @@ def test_what_was_measured_is_what_is_there(tmp_path: Path) -> None:
 
 def test_a_completion_is_prompted_with_the_bare_words_that_its_data_has() -> None:
     def told(task: str, prompt: str) -> str:
-        subject = Subject(None, words, tiny.resolved(task=task), (), torch.device("cpu"))
+        subject = Subject(tiny.model(), words, tiny.resolved(task=task), (), torch.device("cpu"))
         return words.decode(asked(subject, prompt)[0])
 
     words = tiny.tokenizer()
