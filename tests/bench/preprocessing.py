@@ -99,10 +99,10 @@ def measure(place: Path, words: Any) -> tuple[dict[str, float], Prepared]:
     found = fetch(told, Access(claims=place / "claims"))
     phases: dict[str, float] = {}
     with timed(phases, "parse and check"):
-        checked, _ = check(found)
+        checked = check(told, found)
     with timed(phases, "parse and render"):
         renderer = Renderer(words, TrainOn.ASSISTANT)
-        rendered = [renderer.render(row, where) for where, row in interpreted(checked)]
+        rendered = [renderer.render(row, where) for some in checked.train for where, row in interpreted(some)]
     with timed(phases, "tokenise"):
         for _ in tokenised(rendered, words):
             pass

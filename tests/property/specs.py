@@ -23,7 +23,12 @@ nasty = st.text(max_size=40) | st.sampled_from(
 claims = st.builds("pvc://{}/{}".format, names, paths)
 hubs = st.builds("hf://{}/{}".format, repositories, repositories)
 configmaps = st.builds("configmap://{}/{}".format, names, parts)
-sources = st.fixed_dictionaries({"uri": claims | hubs | configmaps})
+columns = st.dictionaries(st.from_regex("[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), nasty.filter(bool), max_size=3)
+told = {"columns": columns, "weight": st.floats(0.001, 1000)}
+chosen = told | {"split": nasty.filter(bool), "subset": nasty.filter(bool)}
+sources = st.fixed_dictionaries({"uri": configmaps}, optional=told) | st.fixed_dictionaries(
+    {"uri": claims | hubs}, optional=chosen
+)
 
 
 def _some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -63,6 +68,14 @@ kinds = st.sampled_from(list(MethodType)).flatmap(
 )
 methods = kinds | st.just({"type": "DoRA", "quantization": {"type": "NF4", "doubleQuant": False}})
 credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
+integrations = st.lists(
+    st.just({"type": "TensorBoard"})
+    | st.fixed_dictionaries(
+        {"type": st.just("MLflow"), "uri": st.just("http://mlflow:5000")}, optional={"secretName": names}
+    ),
+    max_size=2,
+    unique_by=lambda own: own["type"],
+)
 
 specs = st.fixed_dictionaries(
     {
@@ -81,6 +94,7 @@ specs = st.fixed_dictionaries(
             precision=st.sampled_from(["FP32", "BF16"]),
         ),
         "credentials": st.lists(credentials, max_size=3),
+        "integrations": integrations,
         "serviceAccountName": names,
         "pod": pods,
     },

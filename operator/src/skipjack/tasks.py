@@ -18,24 +18,33 @@ class TaskDefaults:
     """What held-out rows are judged by; the first unless asked otherwise."""
     packs: bool = True
     """Whether its rows may share a sequence, where method and model allow it."""
+    has_labels: bool = False
+    """Whether its rows are labelled out of a list."""
     learning_rate_factor: float = 1.0
-    """Times a method's own default, which is for chats."""
+    """Times a method's own default, which is for chats. Each loss of Preference has its own."""
+    smooths_labels: bool = False
+    """Whether what is learnt is a distribution over words, whose targets can be smoothed."""
+    embeds_tokens: bool = True
+    """Whether it begins with token embeddings, to which noise can be added."""
 
 
 TASKS: dict[Task, TaskDefaults] = {
-    Task.CHAT: TaskDefaults("To answer in a conversation."),
-    Task.COMPLETION: TaskDefaults("To continue a text: a domain's own language, or an answer to a prompt."),
-    # TRL's documentation has 1e-6 for full fine-tuning by DPO and ten times as much for LoRA, where it has 2e-5 and 2e-4 for chats.
-    Task.PREFERENCE: TaskDefaults(
-        "To prefer one answer to another.",
-        (Metric.LOSS, Metric.REWARD_ACCURACY),
-        learning_rate_factor=0.05,
+    Task.CHAT: TaskDefaults("To answer in a conversation.", smooths_labels=True),
+    Task.COMPLETION: TaskDefaults(
+        "To continue a text: a domain's own language, or an answer to a prompt.", smooths_labels=True
     ),
+    Task.PREFERENCE: TaskDefaults("To prefer one answer to another.", (Metric.LOSS, Metric.REWARD_ACCURACY)),
     Task.TEXT_CLASSIFICATION: TaskDefaults(
-        "To tell which class a text is of, or which classes.", (Metric.F1, Metric.ACCURACY, Metric.LOSS), packs=False
+        "To tell which class a text is of, or which classes.",
+        (Metric.F1, Metric.ACCURACY, Metric.LOSS),
+        packs=False,
+        has_labels=True,
     ),
     Task.TOKEN_CLASSIFICATION: TaskDefaults(
-        "To mark the words that name something.", (Metric.F1, Metric.ACCURACY, Metric.LOSS), packs=False
+        "To mark the words that name something.",
+        (Metric.F1, Metric.ACCURACY, Metric.LOSS),
+        packs=False,
+        has_labels=True,
     ),
     Task.QUESTION_ANSWERING: TaskDefaults(
         "To answer a question from a text, in the text's own words or in the model's.",
@@ -44,5 +53,5 @@ TASKS: dict[Task, TaskDefaults] = {
     Task.TRANSLATION: TaskDefaults(
         "To say in one language what was said in another.", (Metric.BLEU, Metric.CHRF, Metric.LOSS)
     ),
-    Task.TEXT_TO_IMAGE: TaskDefaults("To draw what a caption says.", packs=False),
+    Task.TEXT_TO_IMAGE: TaskDefaults("To draw what a caption says.", packs=False, embeds_tokens=False),
 }

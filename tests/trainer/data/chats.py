@@ -17,7 +17,7 @@ from skipjack_trainer.data.render import Renderer
 from skipjack_trainer.data.tokenise import tokenised
 
 SPECIAL = [
-    "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|system|>",
+    "<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|system|>",
     "<|user|>", "<|assistant|>", "<|end|>", "<|endoftext|>", "<bos>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "</s>",
 ]  # fmt: skip
 

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
-from skipjack_trainer.data.formats import Chat, Document, RowProblem, interpret, recognise, task_of
+from skipjack_trainer.data.formats import (
+    Chat,
+    Classified,
+    Document,
+    RowProblem,
+    Tagged,
+    interpret,
+    recognise,
+    task_of,
+)
 from skipjack_trainer.errors import DataInvalid
 
 SAID = ({"role": "user", "content": "one?"}, {"role": "assistant", "content": "uno"})
-ROWS: dict[RowFormat, tuple[dict[str, Any], Chat | Document]] = {
+TASKS = {
+    Chat: Task.CHAT,
+    Document: Task.COMPLETION,
+    Classified: Task.TEXT_CLASSIFICATION,
+    Tagged: Task.TOKEN_CLASSIFICATION,
+}
+LIGHT = Tagged("red", ((0, 3),), ("B-LIGHT",), "tags")
+ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
     RowFormat.MESSAGES: ({"messages": list(SAID)}, Chat(SAID, (1.0, 1.0))),
     RowFormat.CONVERSATIONS: (
         {"conversations": [{"from": "human", "value": "one?"}, {"from": "gpt", "value": "uno"}]},
@@ -20,6 +37,14 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Chat | Document]] = {
     RowFormat.PROMPT_COMPLETION: ({"prompt": "one?", "completion": "uno"}, Document("one?", "uno")),
     RowFormat.ALPACA: ({"instruction": "one?", "input": "", "output": "uno"}, Chat(SAID, (1.0, 1.0))),
     RowFormat.TEXT: ({"text": "uno"}, Document("", "uno")),
+    RowFormat.TEXT_LABEL: ({"text": "uno", "label": "one"}, Classified("uno", None, ("one",))),
+    RowFormat.TEXT_LABELS: ({"text": "uno", "labels": ["one"]}, Classified("uno", None, ("one",), True)),
+    RowFormat.TOKENS_TAGS: ({"tokens": ["red"], "tags": ["B-LIGHT"]}, LIGHT),
+    RowFormat.TOKENS_NER_TAGS: ({"tokens": ["red"], "ner_tags": ["B-LIGHT"]}, replace(LIGHT, field="ner_tags")),
+    RowFormat.TEXT_ENTITIES: (
+        {"text": "red", "entities": [{"start": 0, "end": 3, "label": "LIGHT"}]},
+        replace(LIGHT, field="entities"),
+    ),
 }
 
 
@@ -29,7 +54,7 @@ def test_a_layout_is_recognised_by_its_columns_whatever_stands_beside_them(layou
     assert recognise(set(row), "a.jsonl:1") is layout
     assert recognise({*row, "id", "source"}, "a.jsonl:1") is layout
     assert interpret(layout, row | {"id": 7}) == expected
-    assert task_of(layout) is (Task.CHAT if isinstance(expected, Chat) else Task.COMPLETION)
+    assert task_of(layout) is TASKS[type(expected)]
 
 
 def test_columns_that_fit_nothing_are_told_with_what_would() -> None:

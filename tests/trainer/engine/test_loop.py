@@ -12,6 +12,7 @@ from tests.trainer import tiny
 from tests.trainer.trainees import examples, trainee
 
 from skipjack.api.v1alpha1.learning import Scheduler
+from skipjack.mixture import Mixture
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
 from skipjack_trainer.engine.loop import Told, Trainee, factor, train
 from skipjack_trainer.engine.order import step_examples
@@ -43,7 +44,7 @@ def test_losses_are_those_of_transformers_trainer(scheduler: Scheduler, tmp_path
         "weightDecay": 0.1,
     }
     run = trainee(ROWS, "llama", method={"type": "Full"}, hyperparameters=settings)
-    order = [index for step in range(6) for index in step_examples(step, 4, len(ROWS), 42, 24)]
+    order = [index for step in range(6) for index in step_examples(step, 4, Mixture.plain(len(ROWS)), 42, 24)]
     ours = trained_by_us(run, tmp_path)
 
     rows = [

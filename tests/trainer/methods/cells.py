@@ -28,7 +28,7 @@ from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies.base import set_rate
 from skipjack_trainer.errors import ConfigurationInvalid
 from skipjack_trainer.export.merge import merge
-from skipjack_trainer.methods import METHODS, refuse_unfit
+from skipjack_trainer.methods import METHODS, refuse_head, refuse_unfit
 from skipjack_trainer.model import PACKS, load_model, read_config
 from skipjack_trainer.quantize import configuration, keep_trainable
 from skipjack_trainer.shape import NEW_HEADS
@@ -132,7 +132,8 @@ def try_all(root: Path) -> Cells:
 def try_one(kind: MethodType, column: Column, root: Path) -> Cell:
     spec, base, stored = told(kind, column), root / "bases" / column.name, root / "cells" / name(kind, column)
     try:
-        refuse_unfit(spec, read_config(base), KINDS_OF_HEADS[column.head])
+        refuse_unfit(spec, read_config(base))
+        refuse_head(spec, KINDS_OF_HEADS[column.head])
     except ConfigurationInvalid as refusal:
         return Cell(refused=str(refusal))
     model = load(base, column, spec)

@@ -14,6 +14,8 @@ from tests.trainer.trainees import run_here
 
 from skipjack.protocol import ExitCode
 from skipjack_trainer.errors import ConfigurationInvalid, ModelNotFound, OutputExists
+from skipjack_trainer.tasks import Subject
+from skipjack_trainer.tasks.generate import asked
 
 
 def test_a_job_runs_from_spec_to_stored_adapter(tmp_path: Path) -> None:
@@ -135,16 +137,14 @@ def test_what_was_measured_is_what_is_there(tmp_path: Path) -> None:
     assert metrics["train_loss"] == tiny.curve(tmp_path)[-1]["loss"]
 
 
-def test_a_completion_is_prompted_with_the_bare_words_that_its_data_has(tmp_path: Path) -> None:
-    from skipjack_trainer.answers import asked
-
-    from skipjack.api.v1alpha1.dataset import Task
+def test_a_completion_is_prompted_with_the_bare_words_that_its_data_has() -> None:
+    def told(task: str, prompt: str) -> str:
+        subject = Subject(None, words, tiny.resolved(task=task), (), torch.device("cpu"))
+        return words.decode(asked(subject, prompt)[0])
 
     words = tiny.tokenizer()
-    assert words.decode(asked("light 3 is", Task.COMPLETION, words)[0]) == "light 3 is"
-    assert words.decode(asked("light 3?", Task.CHAT, words)[0]) == (
-        "<|im_start|>user\nlight 3?<|im_end|>\n<|im_start|>assistant\n"
-    )
+    assert told("Completion", "light 3 is") == "light 3 is"
+    assert told("Chat", "light 3?") == ("<|im_start|>user\nlight 3?<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_a_module_that_is_not_in_the_model_is_told_with_those_that_are(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from tests.trainer.ranks import together
 from tests.trainer.strategies.layouts import METHODS, ONE_PROCESS, STRATEGIES, Laid, Seen, learn, run_of, seen
 
+from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
 from skipjack_trainer.engine.loop import Told, train
 from skipjack_trainer.engine.peers import Alone, Peers
@@ -19,8 +21,8 @@ from skipjack_trainer.engine.scale import LossScale
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.errors import Diverged, PeerLost
 from skipjack_trainer.storage.folder import Folder
-from skipjack_trainer.tasks import causal
 from skipjack_trainer.tasks.base import MicroBatch
+from skipjack_trainer.tasks.causal import CAUSAL
 
 
 @pytest.mark.parametrize("name", ["DDP", "ZeRO2, optimizer: CPU", "ZeRO3"])
@@ -50,7 +52,7 @@ def test_gradients_that_are_not_finite_at_any_scale_end_the_run_and_change_nothi
     def work(peers: Peers) -> str:
         run = run_of(STRATEGIES[name], peers, compute={"precision": precision})
         before = dict(run.strategy.states())["model.norm.weight"]["weight"].clone()
-        run.strategy.objective.task = steep
+        run.strategy.objective.recipe = replace(CAUSAL, loss=steep)
         with pytest.raises(Diverged, match=r"learningRate.*last good checkpoint") as diverged:
             learn(run, tmp_path)
         assert torch.equal(dict(run.strategy.states())["model.norm.weight"]["weight"], before)
@@ -112,9 +114,9 @@ def test_nothing_is_compiled(tmp_path: Path) -> None:
     assert not list(extensions.iterdir())
 
 
-def steep(model: Any, batch: MicroBatch) -> tuple[torch.Tensor, float]:
+def steep(model: Any, batch: MicroBatch, spec: ResolvedSpec) -> tuple[torch.Tensor, float]:
     """The usual loss, with infinite gradients."""
-    loss, weight = causal.loss(model, batch)
+    loss, weight = CAUSAL.loss(model, batch, spec)
     return loss + (loss - loss.detach()).sqrt(), weight
 
 

@@ -141,6 +141,10 @@ def load_model(
         how |= {"quantization_config": configuration(quantization, dtype, heads), "device_map": {"": device}}
     if labels:
         how |= {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    if head.is_new:
+        # One that is there already is kept where it has as many labels, else made anew: by the seed, the same on every rank.
+        how["ignore_mismatched_sizes"] = True
+        torch.manual_seed(spec.hyperparameters.seed)
     try:
         make_known(folder)
         model = getattr(transformers, head.loader).from_pretrained(folder, **how)

@@ -7,37 +7,47 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
+from skipjack.resolve import ResolvedSpec
 
+from .data.example import Examples
 from .data.prepare import prepare
 from .data.sources import fetch
+from .data.templates import bared, dressed
 from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
-from .engine.peers import join
+from .engine.peers import Peers, join
+from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
-from .export.card import Story, write_card
+from .export.card import CARD, Story, write_card
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
 from .fast import quicken
 from .in_turn import in_turn
-from .methods import METHODS, refuse_unfit
+from .integrations import Trackers, write_files
+from .methods import METHODS, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .start import Start, find
 from .tasks import RECIPES
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
+
+Rows = tuple[Examples, Examples]
+"""To train on, and held out."""
 
 
 def run(pod: Pod, stop: Stop) -> Result:
@@ -59,21 +69,24 @@ def run(pod: Pod, stop: Stop) -> Result:
         return done
 
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
-    try:
+    with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
             start, spec = find(spec, access)
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
-        model_facts, tokenizer = facts_of(config), load_tokenizer(folder)
+        refuse_unfit(spec, config)
+        model_facts, tokenizer = facts_of(config), dressed(load_tokenizer(folder), spec.dataset.chat_template)
         prepared = prepare(spec, sources, tokenizer, model_facts, access.scratch)
         spec = prepared.spec
         assert spec.task is not None, "resolve_data settles it"
         recipe = RECIPES[spec.task][model_facts.shape]
-        refuse_unfit(spec, config, recipe.head.kind)
+        refuse_head(spec, recipe.head.kind)
         refuse_unmeasured(spec, len(prepared.validation))
-        for uri, layout in prepared.layouts.items():
-            tell(f"{uri}: rows laid out as {layout.value}")
+        for title, layout in prepared.layouts.items():
+            tell(f"{title}: rows laid out as {layout.value}")
+        for part in prepared.parts:
+            tell(str(part))
         for value in spec.told():
             tell(f"{value.field} = {value.value}  ({value.origin})")
         reporter.tell(first_sample(pod.attempt, prepared))
@@ -81,8 +94,14 @@ def run(pod: Pod, stop: Stop) -> Result:
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
         base = start.merged(base, spec) if start else base
         size = Size.of(base)
-        model = quicken(METHODS[spec.method.type].attach(base, spec))
-        model = start.attached(model, spec) if start else model
+        if spec.dataset.chat_template:
+            # Its turns end by a token of their own, at which the tuned model is to stop.
+            base.generation_config.eos_token_id = tokenizer.eos_token_id
+        recipe.configure(base.config, tokenizer, prepared.train[0])
+        refer_to = partial(
+            refer, recipe=recipe, spec=spec, device=device, peers=peers, kept=access.scratch / "reference"
+        )
+        model, rows = attached(base, (prepared.train, prepared.validation), start, spec, peers, refer_to)
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -92,15 +111,19 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, prepared.train, prepared.validation, strategy, tokenizer, prepared.labels)
+        trainee = Trainee(spec, *rows, strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
         state = begin(trainee, prepared.train.fingerprint(), checkpoints, start, tell)
 
+        if leads:
+            trackers.start(spec, state)
+
         def follow(told: Told) -> None:
             tell(step_line(told))
             reporter.tell(step_sample(pod.attempt, told, spec.evaluation.metric or Metric.LOSS))
+            trackers.log(told)
 
         tell("training starts")
         started = time.monotonic()
@@ -116,11 +139,27 @@ def run(pod: Pod, stop: Stop) -> Result:
                 checkpoints.forget(checkpoints.complete(), ended.step)
             else:
                 checkpoints.clear()
+            trackers.stored(result, (access.scratch / "export" / CARD).read_text())
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
-    finally:
-        reporter.close()
+
+
+def attached(
+    base: Any, rows: Rows, start: Start | None, spec: ResolvedSpec, peers: Peers, refer_to: Callable[..., Examples]
+) -> tuple[Any, Rows]:
+    """The model to train, and the rows with what they are compared to: where this job begins, be it the base or an adapter's.
+
+    Raises ConfigurationInvalid, ModelNotFound.
+    """
+    attach, (train_rows, heldout_rows) = METHODS[spec.method.type].attach, rows
+    if start is None or not start.is_adapter:
+        rows = refer_to(base, examples=train_rows), refer_to(base, examples=heldout_rows)
+        return quicken(attach(base, spec)), rows
+    model = quicken(attach(base, spec))
+    start.take(model, METHODS[spec.method.type], peers)
+    told = [refer_to(model, examples=some, begun=start.lineage[-1]) for some in rows]
+    return model, (told[0], told[1])
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None, tell: Callable[[str], None]) -> State:
@@ -149,12 +188,13 @@ def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None
 
 def first(run: Trainee, data: str, start: Start | None, tell: Callable[[str], None]) -> State:
     """The state before this job's first step: what was there before it, measured."""
-    taken = start.take(run.strategy) if start else None
+    taken = None
     if start is not None:
         tell(f"starting from {start.lineage[-1]}")
-    if taken is not None and start is not None:
-        refuse_another_course(run, taken, data, start.title)
-    method, is_first = run.strategy.objective.method, start is None or not start.changes_the_adapter
+        if start.goes_on:
+            taken = start.state(run.strategy)
+            refuse_another_course(run, taken, data, start.title)
+    method, is_first = run.strategy.objective.method, start is None or not start.is_adapter
     with method.untouched(run.model) if is_first else nullcontext():
         before = Before(heldout(run, "before"), answers(run), data)
     return State(taken.step, [], before, taken.scale) if taken else State(0, [], before)
@@ -165,6 +205,10 @@ def refuse_another_course(run: Trainee, taken: State, data: str, title: str) -> 
     if taken.before.data != data:
         raise DataInvalid(
             f"dataset.train: its rows are others than those of {title}, which state Full goes on with: name the same, or choose state: Weights."
+        )
+    if run.recipe.reference(run.spec) is not None:
+        raise ConfigurationInvalid(
+            f"startFrom.state: answers are compared to the model that {title} began with, and state Full begins with another: choose Weights."
         )
     steps = run.spec.hyperparameters.max_steps or 0
     if taken.step >= steps:
@@ -217,9 +261,14 @@ def finish(
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
             export.mkdir(parents=True, exist_ok=True)
             run.model.save_pretrained(export, **arguments)
-            run.tokenizer.save_pretrained(export)
+            bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
+            if run.recipe.head.is_new:
+                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
+                run.model.config.save_pretrained(export)
             metrics["output_mib"] = output_mib(export)
-            write_card(Story(run.spec, ended.curve, metrics, told, stored_step, lineage), export)
+            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage)
+            write_card(story, export)
+            write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0
     message = sentence(run.spec, metrics, ended, stored_step)
     best = ended.best.step if ended.best else None

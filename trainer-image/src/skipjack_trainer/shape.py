@@ -44,5 +44,5 @@ class Head(Enum):
         return self in (Head.CLASS, Head.CLASS_OF_TOKEN, Head.SPAN)
 
 
-NEW_HEADS = frozenset({"classifier", "score", "qa_outputs", "classification_head"})
+NEW_HEADS = frozenset({"classifier", "pre_classifier", "score", "qa_outputs", "classification_head"})
 """How new layers on top of a pretrained body are called: trained whole, never adapted or quantised."""

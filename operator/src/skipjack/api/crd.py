@@ -15,7 +15,7 @@ from .v1alpha1.rules import VALIDATIONS
 ALLOWED = frozenset(
     {
         "type", "description", "properties", "required", "items", "additionalProperties", "enum", "minLength", "maxLength",
-        "minItems", "maxItems", "maxProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+        "minItems", "maxItems", "minProperties", "maxProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
         VALIDATIONS, "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     }
 )  # fmt: skip

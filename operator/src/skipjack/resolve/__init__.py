@@ -2,17 +2,11 @@
 
 from .catalogue import Catalogue, SpecRefused
 from .data import DataFacts, resolve_data
+from .foreign import refuse_foreign
 from .resolved import ResolvedCompute, ResolvedSpec
 from .spec import resolve_spec
 from .start import Predecessor
 
 __all__ = [
-    "Catalogue",
-    "DataFacts",
-    "Predecessor",
-    "ResolvedCompute",
-    "ResolvedSpec",
-    "SpecRefused",
-    "resolve_data",
-    "resolve_spec",
-]
+    "Catalogue", "DataFacts", "Predecessor", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "refuse_foreign", "resolve_data", "resolve_spec"
+]  # fmt: skip

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from ..api.v1alpha1.dataset import Task
+from ..api.v1alpha1.dataset import RowFormat, Task
+from ..mixture import Mixture
+from ..preference import LOSSES
 from ..tasks import TASKS
 from .method import default_of_type
+from .preference import told_by_data
 from .resolved import ResolvedSpec
 
 LONGEST_BY_DEFAULT = 4096
@@ -37,6 +40,8 @@ class DataFacts:
     model_can_pack: bool
     layouts: tuple[str, ...] = ()
     """How rows were found to be laid out."""
+    mixture: Mixture | None = None
+    """Of the training rows, where some are seen more or less often than once an epoch."""
 
 
 def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
@@ -50,9 +55,14 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
     if spec.evaluation.metric is None:
         decided["evaluation.metric"] = task.metrics[0].value, f"default of {facts.task.value}"
     by_method = default_of_type(spec.method.type)
-    if task.learning_rate_factor != 1 and spec.origins["hyperparameters.learning_rate"] == by_method:
-        rate = own.learning_rate * task.learning_rate_factor
-        decided["hyperparameters.learning_rate"] = rate, f"{by_method} for {facts.task.value}"
+    factor, learnt = task.learning_rate_factor, facts.task.value
+    if facts.task is Task.PREFERENCE and spec.preference is None:
+        is_paired = RowFormat.PROMPT_COMPLETION_LABEL.value not in facts.layouts
+        spec = spec.deciding(told_by_data(is_paired))
+    if facts.task is Task.PREFERENCE and spec.preference is not None:
+        factor, learnt = LOSSES[spec.preference.loss].learning_rate_factor, f"{learnt} by {spec.preference.loss.value}"
+    if factor != 1 and spec.origins["hyperparameters.learning_rate"] == by_method:
+        decided["hyperparameters.learning_rate"] = own.learning_rate * factor, f"{by_method} for {learnt}"
     max_length = own.max_length
     if max_length is None:
         bound = min(LONGEST_BY_DEFAULT, facts.context_length or LONGEST_BY_DEFAULT)
@@ -66,8 +76,9 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
         )
         decided["hyperparameters.max_length"] = max_length, f"{why}: {facts.longest_tokens} tokens is the longest"
     batch = own.global_batch_size
+    mixture = facts.mixture or Mixture.plain(facts.train_rows)
     if batch is None:
-        seen = facts.train_rows * (own.epochs or 1.0)
+        seen = mixture.epoch_rows * (own.epochs or 1.0)
         batch = BATCH_BY_DEFAULT if own.max_steps else max(1, min(BATCH_BY_DEFAULT, int(seen // STEPS_WORTH_HAVING)))
         decided["hyperparameters.global_batch_size"] = (
             batch,
@@ -75,10 +86,10 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
         )
     steps = own.max_steps
     if steps is None:
-        steps = max(1, ceil(facts.train_rows * (own.epochs or 1.0) / batch))
+        steps = max(1, ceil(mixture.seen_in(own.epochs or 1.0) / batch))
         decided["hyperparameters.max_steps"] = (
             steps,
-            f"{own.epochs:g} epochs of {facts.train_rows} rows, {batch} a step",
+            f"{own.epochs:g} epochs of {mixture.epoch_rows:.10g} rows, {batch} a step",
         )
     every = spec.checkpoint.every_steps
     if every is None:

@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
-from ..api.v1alpha1.dataset import Overlong, RowFormat, Task, TrainOn
+from ..api.v1alpha1.dataset import ChatTemplate, Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
+from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
+from ..api.v1alpha1.preference import PreferenceLoss
 from ..api.v1alpha1.start import StartState
 from ..protocol import ResolvedValue
 
@@ -23,7 +25,19 @@ class Frozen(BaseModel):
 
 class ResolvedSource(Frozen):
     uri: str
+    subset: str | None = None
+    split: str | None = None
     format: RowFormat | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """A layout's field → the column that holds it."""
+    weight: float = 1.0
+    """How often each row is seen in an epoch."""
+
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        chosen = [f"{key} {value}" for key, value in (("subset", self.subset), ("split", self.split)) if value]
+        return f"{self.uri} ({', '.join(chosen)})" if chosen else self.uri
 
 
 class ResolvedDataset(Frozen):
@@ -33,6 +47,8 @@ class ResolvedDataset(Frozen):
     labels: tuple[str, ...] | None = None
     """None: those in train."""
     instruction: str | None = None
+    chat_template: ChatTemplate | None = None
+    """None: the model's own."""
     train_on: TrainOn
     overlong: Overlong
     packing: bool
@@ -95,6 +111,18 @@ class ResolvedMethod(Frozen):
     """None: the base is held as it is."""
 
 
+class ResolvedPreference(Frozen):
+    """None where the loss has no such thing."""
+
+    loss: PreferenceLoss
+    beta: float
+    label_smoothing: float | None = None
+    gamma: float | None = None
+    desirable_weight: float | None = None
+    undesirable_weight: float | None = None
+    sft_weight: float | None = None
+
+
 class ResolvedHyperparameters(Frozen):
     epochs: float | None
     max_steps: int | None
@@ -105,6 +133,12 @@ class ResolvedHyperparameters(Frozen):
     weight_decay: float
     max_grad_norm: float
     max_length: int | None
+    class_weights: dict[str, float] | None = None
+    """By label; 1 for those that aren't in it."""
+    balance_classes: bool = False
+    label_smoothing: float = 0.0
+    neftune_alpha: float | None = None
+    """None: no noise."""
     seed: int
 
 
@@ -174,6 +208,15 @@ class ResolvedCredential(Frozen):
     secret_name: str
 
 
+class ResolvedIntegration(Frozen):
+    type: IntegrationType
+    uri: str | None = None
+    """None for those that write files."""
+    experiment: str
+    run: str
+    secret_name: str | None = None
+
+
 class ResolvedModel(Frozen):
     name: str
     uri: str
@@ -206,12 +249,15 @@ class ResolvedSpec(Frozen):
     task: Task | None
     dataset: ResolvedDataset
     method: ResolvedMethod
+    preference: ResolvedPreference | None = None
+    """None for other tasks, and until `resolve_data` where the spec says nothing of it."""
     hyperparameters: ResolvedHyperparameters
     evaluation: ResolvedEvaluation
     checkpoint: ResolvedCheckpoint
     compute: ResolvedCompute
     output: ResolvedOutput
     credentials: tuple[ResolvedCredential, ...] = ()
+    integrations: tuple[ResolvedIntegration, ...] = ()
     origins: dict[str, str] = Field(default_factory=dict)
     """Dotted field → where its value comes from."""
 
@@ -226,7 +272,7 @@ class ResolvedSpec(Frozen):
     def pinned(self, values: Iterable[ResolvedValue]) -> ResolvedSpec:
         """This spec with `values`, as an earlier attempt told them: what was decided once stays, across upgrades and retries."""
         data = self.model_dump(mode="json")
-        known = {camel(path): path for path in self.origins}
+        known = {camel(path): path for path in (*self.origins, *TOLD_LATER)}
         for value in values:
             if path := known.get(value.field):
                 _put(data, path, json.loads(value.value))
@@ -240,6 +286,10 @@ class ResolvedSpec(Frozen):
             _put(data, path, value)
             data["origins"][path] = origin
         return ResolvedSpec.model_validate(data)
+
+
+TOLD_LATER = tuple(f"preference.{name}" for name in ResolvedPreference.model_fields)
+"""Fields of a block that is not there until the data calls for it."""
 
 
 def camel(path: str) -> str:
@@ -258,5 +308,7 @@ def _at(data: dict[str, Any], path: str) -> Any:
 def _put(data: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     for key in parents:
+        if data[key] is None:
+            data[key] = {}
         data = data[key]
     data[last] = value

@@ -14,8 +14,11 @@ from ..tasks import TASKS
 from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
+from .foreign import refuse_foreign
+from .labels import refuse_labels
 from .method import default_of, resolve_method
-from .resolved import ResolvedCredential, ResolvedModel, ResolvedSource, ResolvedSpec
+from .preference import resolve_preference
+from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 from .start import Predecessor, continued, mark_inherited, resolved_start
 
 
@@ -26,19 +29,20 @@ def resolve_spec(
 
     Raises SpecRefused with the field and the remedy. Pure and total.
     """
+    refuse_labels(spec)
     choices, own = Choices(), spec
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     spec = continued(own, before)
     method, about = resolve_method(spec.method, compute, choices)
-    resolved = {
+    given = {
         "model": _model(spec, catalogue, choices).model_dump(),
         "method": method,
         "hyperparameters": _hyperparameters(spec, about, choices),
     }
     mark_inherited(own, before, choices)
     start = resolved_start(own, before, choices)
-    return ResolvedSpec.model_validate(
-        resolved
+    resolved = ResolvedSpec.model_validate(
+        given
         | {
             "job_name": name,
             "namespace": namespace,
@@ -46,6 +50,7 @@ def resolve_spec(
             "start_from": start and start.model_dump(),
             "task": choices.choose("task", spec.task, None, "told by the data"),
             "dataset": _dataset(spec, about, choices),
+            "preference": resolve_preference(spec.preference, choices),
             "evaluation": _evaluation(spec, choices),
             "checkpoint": _checkpoint(spec, method["type"], choices),
             "compute": compute,
@@ -57,9 +62,22 @@ def resolve_spec(
                 ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump()
                 for c in spec.credentials or ()
             ],
+            "integrations": [
+                ResolvedIntegration(
+                    type=i.type,
+                    uri=i.uri,
+                    experiment=i.experiment or namespace,
+                    run=i.run or name,
+                    secret_name=i.secret_name,
+                ).model_dump()
+                for i in spec.integrations or ()
+            ],
             "origins": choices.origins,
         }
     )
+    if resolved.task is not None:
+        refuse_foreign(resolved, resolved.task)
+    return resolved
 
 
 def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> ResolvedModel:
@@ -83,13 +101,14 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         packing = False
         choices.origins["dataset.packing"] = "off: virtual tokens stand before the first of packed rows alone"
     return {
-        "train": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.train],
-        "validation": [ResolvedSource(uri=s.uri, format=s.format).model_dump() for s in data.validation or ()],
+        "train": [source.model_dump(exclude_none=True) for source in data.train],
+        "validation": [source.model_dump(exclude_none=True) for source in data.validation or ()],
         "validation_split": choices.choose(
             "dataset.validation_split", data.validation_split, None, "nothing is held out unless asked"
         ),
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
+        "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,
@@ -124,6 +143,10 @@ def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Cho
         "weight_decay": choose("weight_decay", 0.0),
         "max_grad_norm": choose("max_grad_norm", 1.0),
         "max_length": choose("max_length", None, "told by the data"),
+        "class_weights": choose("class_weights", None, "every class counts the same"),
+        "balance_classes": choose("balance_classes", False),
+        "label_smoothing": choose("label_smoothing", 0.0),
+        "neftune_alpha": choose("neftune_alpha", None, "no noise unless asked"),
         "seed": choose("seed", 42),
     }
 

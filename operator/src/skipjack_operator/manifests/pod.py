@@ -14,6 +14,9 @@ from skipjack.protocol import (
     ENV_ATTEMPT,
     ENV_MASTER,
     ENV_PROGRESS_URL,
+    MLFLOW_PASSWORD,
+    MLFLOW_TOKEN,
+    MLFLOW_USERNAME,
     SCRATCH_PATH,
     SPEC_ANNOTATION,
     SPEC_PATH,
@@ -30,6 +33,7 @@ GRACE_SECONDS = 120
 TOKEN_SECONDS = 3600
 USER = 65532
 CA_PATH = "/etc/skipjack/ca"
+TRACKER_VARIABLES = (MLFLOW_TOKEN, MLFLOW_USERNAME, MLFLOW_PASSWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def _resources(spec: ResolvedSpec) -> dict[str, Any]:
 
 def _environment(
     own: FineTuneJobSpec, spec: ResolvedSpec, attempt: int, master: str, site: PodEnvironment
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     ours = {
         ENV_ATTEMPT: str(attempt),
         ENV_MASTER: master,
@@ -126,7 +130,24 @@ def _environment(
     if site.ca_configmap:
         ours |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), f"{CA_PATH}/ca.crt")
     theirs = {variable.name: variable.value for variable in (own.pod and own.pod.env) or ()}
-    return [{"name": name, "value": value} for name, value in sorted((theirs | ours).items())]
+    secret = _tracker_secrets(spec)
+    plain = {name: value for name, value in (theirs | ours).items() if name not in secret}
+    return [{"name": name, "value": value} for name, value in sorted(plain.items())] + [
+        {"name": name, "valueFrom": {"secretKeyRef": source}} for name, source in sorted(secret.items())
+    ]
+
+
+def _tracker_secrets(spec: ResolvedSpec) -> dict[str, dict[str, Any]]:
+    """Variable → the Secret's key that it is taken from. Only these names: a Secret's others could load foreign code.
+
+    A Secret or a key that is missing holds up no pod: the tracker will say that it was refused.
+    """
+    return {
+        variable: {"name": integration.secret_name, "key": variable, "optional": True}
+        for integration in spec.integrations
+        if integration.secret_name
+        for variable in TRACKER_VARIABLES
+    }
 
 
 def threads(spec: ResolvedSpec) -> int:

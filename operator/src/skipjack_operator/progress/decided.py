@@ -16,12 +16,13 @@ BY_THE_DATA = frozenset(
     {
         "task",
         "dataset.packing",
+        "evaluation.metric",
+        "hyperparameters.learningRate",
         "hyperparameters.maxLength",
         "hyperparameters.globalBatchSize",
         "hyperparameters.maxSteps",
         "checkpoint.everySteps",
         "evaluation.everySteps",
-        "evaluation.metric",
         "compute.microBatchTokens",
     }
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skipjack.api.v1alpha1.dataset import RowFormat
+from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
 
 from ..errors import DataInvalid
+from .columns import Named, renamed
 from .formats import FORMATS, RowProblem, interpret, recognise
 from .labels import Labels
 from .read import Broken, Row, read
@@ -58,41 +59,56 @@ class Checked:
     validation: tuple[CheckedSource, ...]
     labels: tuple[str, ...]
     """Of a task that has them."""
+    label_counts: Mapping[str, int]
+    """How often each is in train."""
 
     @property
     def layouts(self) -> dict[str, RowFormat]:
-        """Of each source, by its URI."""
-        return {checked.source.told.uri: checked.layout for checked in (*self.train, *self.validation)}
+        """Of each source, by its title."""
+        return {checked.source.told.title: checked.layout for checked in (*self.train, *self.validation)}
 
 
 def check(spec: ResolvedSpec, sources: Sources) -> Checked:
     """Raises DataInvalid with the first ten bad rows over all, or for a source without any row."""
     problems, labels = Problems(), Labels(spec.dataset.labels)
     train = [_checked(spec, source, labels, problems) for source in sources.train]
-    labels = labels.known_from_now_on()
+    counts, labels = labels.counts, labels.known_from_now_on()
     validation = [_checked(spec, source, labels, problems) for source in sources.validation]
     problems.refuse()
     for source, checked in zip((*sources.train, *sources.validation), (*train, *validation), strict=True):
         if checked is None:
-            raise DataInvalid(f"{source.told.uri}: there is not one row in it.")
-    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names)
+            raise DataInvalid(f"{source.told.title}: there is not one row in it.")
+    return Checked(tuple(filter(None, train)), tuple(filter(None, validation)), labels.names, counts)
 
 
 def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
-    """None for a source without rows."""
-    layout = source.told.format
+    """None for a source without rows. Raises DataInvalid, ConfigurationInvalid where its columns are none of those expected."""
+    layout, named = source.told.format, Named(source.told.columns)
     seen = False
     for row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
+        values = named.see(row)
+        layout = layout or _layout_of(values, row, named, spec.task)
         seen = True
-        layout = layout or recognise(set(row.values), row.place, spec.task)
+        kind = FORMATS[layout]
         try:
-            labels.see(FORMATS[layout].labels_of(interpret(layout, row.values)))
+            labels.see(kind.labels_of(interpret(layout, values, spec.dataset.labels)), kind.implied)
         except RowProblem as problem:
-            problems.add(Broken(row.place, str(problem)))
+            problems.add(Broken(row.place_of(problem.item), str(problem)))
+    if seen:
+        named.refuse_missing(source.told.title)
     return CheckedSource(source, layout) if seen and layout else None
+
+
+def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None) -> RowFormat:
+    """By a source's first row. Where that fits nothing, a column that it hasn't is the likelier fault."""
+    try:
+        return recognise(set(values), row.place, task)
+    except DataInvalid:
+        named.refuse_missing(row.place)
+        raise
 
 
 def rows_of(source: Source) -> Iterator[Row | Broken]:
@@ -100,10 +116,10 @@ def rows_of(source: Source) -> Iterator[Row | Broken]:
         yield from read(file.path, file.name)
 
 
-def interpreted(sources: Iterable[CheckedSource]) -> Iterator[tuple[str, Any]]:
-    """(place, row) of each row of checked sources. Raises DataInvalid when a file has changed since."""
-    for checked in sources:
-        for row in rows_of(checked.source):
-            if isinstance(row, Broken):
-                raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-            yield row.place, interpret(checked.layout, row.values)
+def interpreted(checked: CheckedSource, names: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each row of a checked source; `names` are the labels that the spec lists. Raises DataInvalid when a file has
+    changed since."""
+    for row in rows_of(checked.source):
+        if isinstance(row, Broken):
+            raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
+        yield row.place, interpret(checked.layout, renamed(row.values, checked.source.told.columns), names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 PARTS = "parts"
 """What stands beside an example that is several sequences: how many tokens each has, int32. maxLength is of the longest of them."""
+
+
+WEIGHT = "weight"
+"""What stands beside an example that counts as a whole, however long it is: how much, float32 [1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,27 @@ class Example:
         return len(self.input_ids)
 
     @property
+    def parts(self) -> tuple[int, ...]:
+        """Tokens of each of its sequences."""
+        return tuple(self.beside[PARTS].tolist()) if PARTS in self.beside else (len(self.input_ids),)
+
+    @property
     def longest(self) -> int:
         """Tokens of its longest sequence."""
-        return int(self.beside[PARTS].max()) if PARTS in self.beside else len(self.input_ids)
+        return max(self.parts)
+
+    def sequences(self) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """(input_ids, weights) of each."""
+        ends = np.cumsum(self.parts)[:-1]
+        return list(zip(np.split(self.input_ids, ends), np.split(self.weights, ends), strict=True))
+
+    @property
+    def weight(self) -> float:
+        """How much it counts among the examples of a step: as a whole, or by what of it is learnt."""
+        return float(self.beside[WEIGHT][0]) if WEIGHT in self.beside else float(self.weights.sum())
+
+    def with_beside(self, **arrays: NDArray[Any]) -> Example:
+        return Example(self.input_ids, self.weights, self.place, {**self.beside, **arrays})
 
 
 Cut = Callable[[Example, int], Example]
@@ -42,6 +64,17 @@ Cut = Callable[[Example, int], Example]
 def first_tokens(example: Example, tokens: int) -> Example:
     """Cuts off the end of an example that is one sequence."""
     return Example(example.input_ids[:tokens], example.weights[:tokens], example.place, example.beside)
+
+
+def first_of_each(example: Example, tokens: int) -> Example:
+    """Cuts off the end of each sequence. With one of which nothing is learnt any more, nothing is: it can't be compared."""
+    if PARTS not in example.beside:
+        return first_tokens(example, tokens)
+    cut = [(ids[:tokens], weights[:tokens]) for ids, weights in example.sequences()]
+    is_whole = all(weights.any() for _, weights in cut)
+    input_ids, weights = (np.concatenate(arrays) for arrays in zip(*cut, strict=True))
+    parts = np.array([len(ids) for ids, _ in cut], np.int32)
+    return Example(input_ids, weights * np.float32(is_whole), example.place, {**example.beside, PARTS: parts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +104,17 @@ class Table:
     digest: str
     """Differs when any token, weight, length or what stands beside them does."""
     beside: Mapping[str, Ragged] = field(default_factory=dict)
+    rows_of_sources: tuple[int, ...] = ()
+    """Examples of each source, one source's after the other's; none told: all are of one."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """[N]: the number of the source that each example comes from."""
+        counts = self.rows_of_sources or (len(self),)
+        return np.repeat(np.arange(len(counts)), counts)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -112,6 +153,11 @@ class Examples(Sequence[Example]):
         """Tokens of each one's longest sequence, uncut."""
         return self.table.longest[self.rows]
 
+    @property
+    def sources(self) -> NDArray[np.int64]:
+        """[len]: the number of the source that each one comes from."""
+        return self.table.sources[self.rows]
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -140,6 +186,14 @@ class Examples(Sequence[Example]):
         for index in np.flatnonzero(self.longest > tokens).tolist():
             lengths[index] = len(self.cut(self.table[self.rows[index]], tokens))
         return Examples(self.table, self.rows, lengths, tokens, self.cut)
+
+    def with_beside(self, name: str, values: NDArray[Any]) -> Examples:
+        """The same with `values[i]` [k] beside the i-th. Only these of the table's examples have it."""
+        rows = np.zeros((len(self.table), values.shape[1]), values.dtype)
+        rows[self.rows] = values
+        starts = np.arange(len(self.table) + 1, dtype=np.int64) * values.shape[1]
+        table = replace(self.table, beside={**self.table.beside, name: Ragged(rows.ravel(), starts)})
+        return replace(self, table=table)
 
     def learnt_tokens(self) -> float:
         """The sum of all weights."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from skipjack.resolve import ResolvedSpec
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
 from .check import Problems, check, interpreted
+from .class_weights import class_weights
 from .example import Example, Examples
 from .formats import task_of
 from .read import Broken
@@ -22,6 +24,7 @@ from .table import NotWhole, read_table, write_table
 from .writers import Writing, writer_of
 
 FOUND = "found.json"
+TABLES = ("train", "validation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,17 @@ class Written:
 def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked = check(spec, sources)
-    writer = writer_of(task_of_all(spec, checked.layouts.values()), model.shape)
-    writing, problems = Writing(spec, tokenizer, model, checked.labels), Problems()
-    for name, some in (("train", checked.train), ("validation", checked.validation)):
-        write_table(_good(writer.write(writing, interpreted(some)), problems), folder / name)
+    task = task_of_all(spec, checked.layouts.values())
+    writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
+    writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
+    rows: dict[str, list[int]] = {}
+    for name, some in zip(TABLES, (checked.train, checked.validation), strict=True):
+        # Source by source, so that each one's examples can be told apart whatever a writer makes of rows.
+        each = [_Good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some]
+        write_table(chain.from_iterable(each), folder / name)
+        rows[name] = [good.count for good in each]
     problems.refuse()
-    (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels}))
+    (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels, "rows": rows}))
 
 
 def read_examples(spec: ResolvedSpec, model: ModelFacts, folder: Path) -> Written:
@@ -52,12 +60,15 @@ def read_examples(spec: ResolvedSpec, model: ModelFacts, folder: Path) -> Writte
     try:
         found = json.loads((folder / FOUND).read_text())
         layouts = {uri: RowFormat(layout) for uri, layout in found["layouts"].items()}
-        labels = tuple(found["labels"])
+        labels, rows = tuple(found["labels"]), {name: tuple(found["rows"][name]) for name in TABLES}
     except (OSError, ValueError, KeyError) as error:
         raise NotWhole(f"{folder}: {error}") from error
     task = task_of_all(spec, layouts.values())
     cut = writer_of(task, model.shape).cut
-    train, validation = (Examples.all_of(read_table(folder / name), cut) for name in ("train", "validation"))
+    tables = {name: replace(read_table(folder / name), rows_of_sources=rows[name]) for name in TABLES}
+    if any(sum(rows[name]) != len(table) for name, table in tables.items()):
+        raise NotWhole(f"{folder}: its sources have other rows than its tables.")
+    train, validation = (Examples.all_of(tables[name], cut) for name in TABLES)
     return Written(train, validation, task, layouts, labels)
 
 
@@ -76,9 +87,16 @@ def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
     return task
 
 
-def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:
-    for example in examples:
-        if isinstance(example, Broken):
-            problems.add(example)
-        else:
-            yield example
+class _Good:
+    """The examples of one source, counted as they pass; what is broken goes to `problems`."""
+
+    def __init__(self, examples: Iterable[Example | Broken], problems: Problems) -> None:
+        self.examples, self.problems, self.count = examples, problems, 0
+
+    def __iter__(self) -> Iterator[Example]:
+        for example in self.examples:
+            if isinstance(example, Broken):
+                self.problems.add(example)
+            else:
+                self.count += 1
+                yield example

@@ -56,6 +56,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "validation": [_source(source) for source in sources.validation],
         "task": spec.task,
         "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
+        "class weights": [spec.hyperparameters.class_weights, spec.hyperparameters.balance_classes],
         "model": [model.shape.name, model.context_length],
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
@@ -71,7 +72,8 @@ def _source(source: Source) -> list[Any]:
     for file in source.files:
         with file.path.open("rb") as content:
             files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
-    return [source.told.uri, source.told.format, *files]
+    told = source.told
+    return [told.title, told.format, told.columns, *files]
 
 
 def _of(content: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .formats import RowProblem
 
@@ -10,28 +10,35 @@ LABELS_SHOWN = 20
 
 
 class Labels:
-    """Collects labels, or, where they are known, refuses others."""
+    """Counts labels, or, where they are known, refuses others."""
 
     def __init__(self, known: Sequence[str] | None) -> None:
         self.known = known
-        self.seen: dict[str, None] = {}
+        self.counts: dict[str, int] = dict.fromkeys(known or (), 0)
 
-    def see(self, labels: Iterable[tuple[str, str]]) -> None:
-        """(field, label) of one row. Raises RowProblem for one that is not known."""
-        for field, label in labels:
-            if self.known is None:
-                self.seen.setdefault(label)
-            elif label not in self.known:
-                shown = ", ".join(self.known[:LABELS_SHOWN]) + (", …" if len(self.known) > LABELS_SHOWN else "")
-                raise RowProblem(f"{field}: expected one of {shown}, found {label}")
+    def see(
+        self, labels: Iterable[tuple[str, str]], implied: Callable[[str], Iterable[str]] = lambda label: ()
+    ) -> None:
+        """(field, label) of one row, and which labels there are besides. Raises RowProblem for one that is not known."""
+        for item, (field, label) in enumerate(labels):
+            if label not in self.counts:
+                if self.known is not None:
+                    raise RowProblem(f"{field}: expected one of {shown(self.known)}, found {label}", item)
+                self.counts |= {label: 0, **{other: self.counts.get(other, 0) for other in implied(label)}}
+            self.counts[label] += 1
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order of the spec, else of the alphabet; numbers by their size."""
         if self.known is not None:
             return tuple(self.known)
-        numbers = all(label.isdecimal() for label in self.seen)
-        return tuple(sorted(self.seen, key=int if numbers else None))
+        numbers = all(label.isdecimal() for label in self.counts)
+        return tuple(sorted(self.counts, key=int if numbers else None))
 
     def known_from_now_on(self) -> Labels:
-        return Labels(self.names if self.seen else self.known)
+        return Labels(self.names if self.counts else self.known)
+
+
+def shown(labels: Sequence[str]) -> str:
+    """As messages list them."""
+    return ", ".join(labels[:LABELS_SHOWN]) + (", …" if len(labels) > LABELS_SHOWN else "")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from skipjack.api.v1alpha1.dataset import Overlong, RowFormat
-from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
+from skipjack.mixture import Mixture
+from skipjack.resolve import DataFacts, ResolvedSpec, SpecRefused, refuse_foreign, resolve_data
 
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts
@@ -18,8 +19,11 @@ from .check import Problems
 from .example import Examples
 from .examples import Written, read_examples, write_examples
 from .keep import kept, key_of
+from .mix import Part, facts_of, mixture_of, parts_of, refuse_unseen
 from .read import Broken
 from .sources import Sources
+from .templates import HOLD_CHATS
+from .writers import writer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,13 @@ class Prepared:
     spec: ResolvedSpec
     facts: dict[str, int]
     layouts: dict[str, RowFormat]
-    """Of each source, by its URI."""
+    """Of each source, by its title."""
     labels: tuple[str, ...] = ()
     """Of a task that has them; the place of each is its number."""
+    mixture: Mixture | None = None
+    """How often the training examples are seen; None: each once an epoch."""
+    parts: tuple[Part, ...] = ()
+    """What each of several training sources gives."""
 
 
 def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, scratch: Path) -> Prepared:
@@ -46,20 +54,41 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         write_examples(spec, sources, tokenizer, model, folder)
 
     written = kept(scratch / "prepared", key_of(spec, sources, tokenizer, model), load, make)
+    if spec.dataset.chat_template and written.task not in HOLD_CHATS:
+        raise ConfigurationInvalid(f"dataset.chatTemplate: rows for {written.task.value} are no chats: leave it out.")
     train, validation = written.train, written.validation
     if spec.dataset.validation_split:
         train, validation = _held_out(train, spec.dataset.validation_split, spec.hyperparameters.seed)
 
+    try:
+        refuse_foreign(spec, written.task)
+    except SpecRefused as error:
+        raise ConfigurationInvalid(error.message) from error
     longest, total = int(train.longest.max()), int(train.lengths.sum())
     context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
     layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
-    facts = DataFacts(written.task, len(train), len(validation), longest, total, context, model.can_pack, layouts)
+    facts = DataFacts(
+        written.task,
+        len(train),
+        len(validation),
+        longest,
+        total,
+        context,
+        model.can_pack,
+        layouts,
+        mixture_of(train, spec),
+    )
     whole = resolve_data(spec, facts)
     _refuse_beyond(context, longest, whole)
     train, cut = fit(train, whole)
     validation, _ = fit(validation, whole)
+    judge = writer_of(written.task, model.shape).judge
+    judge(whole, train, "train")
+    judge(whole, validation, "validation")
     if len(train) != facts.train_rows:
-        whole = resolve_data(spec, replace(facts, train_rows=len(train)))
+        whole = resolve_data(spec, replace(facts, train_rows=len(train), mixture=mixture_of(train, spec)))
+    mixture, parts = mixture_of(train, whole), parts_of(train, whole)
+    refuse_unseen(mixture, whole)
     told = {
         "trainRows": len(train),
         "validationRows": len(validation),
@@ -68,8 +97,8 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         "longestTokens": longest,
         "cutRows": cut,
         "droppedRows": facts.train_rows - len(train),
-    }
-    return Prepared(train, validation, whole, told, written.layouts, written.labels)
+    } | facts_of(parts)
+    return Prepared(train, validation, whole, told, written.layouts, written.labels, mixture, parts)
 
 
 def _refuse_beyond(context: int | None, longest: int, spec: ResolvedSpec) -> None:
@@ -107,8 +136,10 @@ def fit(examples: Examples, spec: ResolvedSpec) -> tuple[Examples, int]:
 
 def _held_out(examples: Examples, share: str, seed: int) -> tuple[Examples, Examples]:
     """(train, validation), disjoint by row: examples of one row stay together. Drawn by `seed`. Raises DataInvalid when nothing would be left."""
-    places, row_of = np.unique(examples.table.places[examples.rows], return_inverse=True)
-    rows = len(places)
+    _, place_of = np.unique(examples.table.places[examples.rows], return_inverse=True)
+    # Files of one name may come from several sources.
+    names, row_of = np.unique(place_of * len(examples) + examples.sources, return_inverse=True)
+    rows = len(names)
     count = max(1, round(rows * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
     if count >= rows:
         raise DataInvalid(f"dataset.validationSplit: {share} of {rows} rows leaves none to train on: hold out fewer.")

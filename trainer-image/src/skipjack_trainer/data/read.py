@@ -26,6 +26,12 @@ class Row:
 
     place: str
     values: dict[str, Any]
+    places: tuple[str, ...] = ()
+    """Of each item of a row that is several lines."""
+
+    def place_of(self, item: int | None) -> str:
+        """Where the item stands, counted from 0; None: the row."""
+        return self.place if item is None or not self.places else self.places[item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,51 @@ def _txt(path: Path, name: str) -> Iterator[Row | Broken]:
         yield Row(f"{name}:{begins}", {"text": "\n".join(block)})
 
 
+def _columns(path: Path, name: str) -> Iterator[Row | Broken]:
+    """Sentences, a word a line: its first column is the word, its last one the tag. An empty line ends a sentence."""
+    block: list[tuple[str, str, str]] = []
+    for line, raw in _lines(path, name):
+        place = f"{name}:{line}"
+        try:
+            text = raw.decode().rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            yield Broken(place, f"{_not_utf8(error)}: save the file as UTF-8")
+            continue
+        columns = text.split("\t") if "\t" in text else [column for column in text.split(" ") if column]
+        if not text.strip() or columns[0] == "-DOCSTART-":
+            yield from _sentence(block)
+            block = []
+        elif not block and _is_comment(columns):
+            continue
+        elif len(columns) < 2 or not columns[-1].strip():
+            yield Broken(place, f"expected a word and its tag, found one column: {text.strip()[:40]!r}")
+        else:
+            block.append((columns[0].strip(), columns[-1].strip(), place))
+    yield from _sentence(block)
+
+
+def _is_comment(columns: list[str]) -> bool:
+    """Words may begin with '#' too, and have a tag."""
+    return columns[0].startswith("#") and columns[-1] != "O" and not columns[-1].startswith(("B-", "I-"))
+
+
+def _sentence(block: list[tuple[str, str, str]]) -> Iterator[Row]:
+    if block:
+        tokens, tags, places = map(tuple, zip(*block, strict=True))
+        yield Row(places[0], {"tokens": [*tokens], "tags": [*tags]}, places)
+
+
+def _columns_iob1(path: Path, name: str) -> Iterator[Row | Broken]:
+    """The same in IOB1, where B- stands only between two entities of one kind (Ramshaw and Marcus 1995): rewritten as IOB2."""
+    for row in _columns(path, name):
+        if isinstance(row, Row):
+            tags, before = row.values["tags"], "O"
+            for index, tag in enumerate(tags):
+                begins = tag.startswith("I-") and before[2:] != tag[2:]
+                before, tags[index] = tag, f"B-{tag[2:]}" if begins else tag
+        yield row
+
+
 def parse_json(text: str) -> Any:
     """As json.loads, for what JSON allows alone. Raises ValueError; a JSONDecodeError where the place is known."""
     try:
@@ -224,4 +275,8 @@ READERS: dict[str, Callable[[Path, str], Iterator[Row | Broken]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ".txt": _txt,
+    ".conll": _columns,
+    ".bio": _columns,
+    ".iob2": _columns,
+    ".iob1": _columns_iob1,
 }

@@ -69,7 +69,8 @@ class Renderer:
     def _chat(self, row: Chat, place: str) -> Rendered:
         if not self.tokenizer.chat_template:
             raise ConfigurationInvalid(
-                "the model has no chat template: use an instruction-tuned model, or bring the data as prompt and completion (task Completion)."
+                "the model has no chat template, as base models have none: name one in dataset.chatTemplate (chatml, llama-3, zephyr …), or use an "
+                "instruction-tuned model."
             )
         template = Template(row, self.tokenizer)
         if self.train_on is TrainOn.ALL:

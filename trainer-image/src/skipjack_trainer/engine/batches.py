@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
+
+from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..data.packing import pack, pad
+from ..model import turns_otherwise_beyond
+
+
+def grouped(examples: Sequence[Example], indices: Sequence[int], spec: ResolvedSpec, config: Any) -> list[list[int]]:
+    """`indices`, in groups that each make one micro-batch of the model of that config. The same for every number of ranks."""
+    budget = spec.compute.micro_batch_tokens
+    assert budget is not None, "resolve_data settles it"
+    limit = turns_otherwise_beyond(config) or math.inf
+    sides = ([index for index in indices if (examples[index].longest > limit) is long] for long in (False, True))
+    return [members for side in sides for members in group(examples, side, budget, spec.dataset.packing)]
 
 
 def group(examples: Sequence[Example], indices: Sequence[int], budget_tokens: int, packing: bool) -> list[list[int]]:
-    """`indices`, in groups that each make one micro-batch."""
-    lengths = [len(examples[index]) for index in indices]
-    groups = pack(lengths, budget_tokens) if packing else pad(lengths, budget_tokens)
+    """`indices`, in groups within the budget."""
+    some = [examples[index] for index in indices]
+    if packing:
+        groups = pack([len(example) for example in some], budget_tokens)
+    else:
+        # Each sequence is a row, as long as the longest.
+        groups = pad([len(example.parts) * example.longest for example in some], budget_tokens)
     return [[indices[position] for position in positions] for positions in groups]

@@ -1,6 +1,6 @@
 """The training loop, read from top to bottom.
 
-A step is B examples out of a permutation of (seed, epoch), whatever the hardware: they are packed into micro-batches, which are
+A step is B examples out of an epoch's order, which is drawn by (seed, epoch) whatever the hardware: they are packed into micro-batches, which are
 dealt to the ranks. Every task returns (loss_sum, weight); this loop alone divides, by the weight of the whole step.
 """
 
@@ -13,22 +13,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.learning import Scheduler
+from skipjack.mixture import Mixture
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import camel
 
 from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
 from ..methods import METHODS
-from ..model import turns_otherwise_beyond
 from ..tasks import Recipe, Subject
-from .batches import group
+from ..tasks.base import BASELINE
+from .batches import grouped
 from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
+from .noise import noised
 from .objective import trained
-from .order import dropout_seed, step_examples
+from .order import draw_seed, step_examples
 from .peers import Peers
 from .scale import LossScale
 from .stop import Stop
@@ -51,6 +55,8 @@ class Told:
     best_step: int | None
     checkpoint_step: int | None
     is_last: bool
+    numbers: dict[str, float]
+    """The step's entry in the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,12 @@ class Trainee:
     strategy: Strategy
     tokenizer: Any = None
     labels: tuple[str, ...] = ()
+    weighted: Mixture | None = None
+    """How often the training examples are seen; None: each once an epoch."""
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.weighted or Mixture.plain(len(self.train))
 
     @property
     def recipe(self) -> Recipe:
@@ -86,11 +98,7 @@ class Trainee:
 
     def groups(self, examples: Sequence[Example], indices: Sequence[int]) -> list[list[int]]:
         """The indices in micro-batches."""
-        budget = self.spec.compute.micro_batch_tokens
-        assert budget is not None, "resolve_data settles it"
-        limit = turns_otherwise_beyond(self.model.config) or math.inf
-        sides = ([index for index in indices if (len(examples[index]) > limit) is long] for long in (False, True))
-        return [members for side in sides for members in group(examples, side, budget, self.spec.dataset.packing)]
+        return grouped(examples, indices, self.spec, self.model.config)
 
     def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
         """This rank's micro-batches, every world-th one, and whether each counts.
@@ -134,7 +142,8 @@ def train(
     steps, batch = settings.max_steps, settings.global_batch_size
     assert steps is not None, "resolve_data settles it"
     assert batch is not None, "resolve_data settles it"
-    total = min(steps * batch, math.ceil(len(run.train) * settings.epochs)) if settings.epochs else steps * batch
+    mixture = run.mixture
+    total = min(steps * batch, mixture.seen_in(settings.epochs)) if settings.epochs else steps * batch
     if (steps - 1) * batch >= total:
         raise DataInvalid(
             f"dataset.train has {len(run.train)} rows, too few for the {steps} steps that were planned: it has changed since; create a new job."
@@ -148,7 +157,7 @@ def train(
     for step in range(state.step, steps):
         step_started, cpu_before = time.monotonic(), time.process_time()
         rate = settings.learning_rate * factor(step, steps, settings.warmup_ratio, settings.scheduler)
-        indices = step_examples(step, batch, len(run.train), settings.seed, total)
+        indices = step_examples(step, batch, mixture, settings.seed, total)
         while True:
             loss_sum, weight, tokens = accumulate(run, indices, step, scale.value)
             norm = run.strategy.step(rate, scale.value, settings.max_grad_norm)
@@ -192,9 +201,11 @@ def train(
             checkpoints.save(run.strategy, reached)
             saved_step = done
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
-        epoch = min(done * batch, total) / len(run.train)
+        epoch = min(done * batch, total) / mixture.epoch_rows
         best_step = best.step if best else None
-        tell(Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, best_step, saved_step, is_last))
+        tell(
+            Told(done, steps, epoch, loss, rate, tokens / seconds, eta, heldout, best_step, saved_step, is_last, entry)
+        )
         if asked_to_leave and not is_last:
             raise Interrupted(
                 f"asked to stop after step {done} of {steps}; its checkpoint is stored, and the next attempt goes on from there."
@@ -206,12 +217,16 @@ def train(
 
 def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) -> tuple[float, float, int]:
     """Takes the gradients of one step, times `scale`: (loss sum, weight, tokens) over all ranks."""
+    settings, baseline = run.spec.hyperparameters, measured(run, run.train, indices)
     run.model.train()
     losses, tokens = torch.zeros((), device=run.strategy.objective.device), 0
-    weight = sum(float(run.train[index].weights.sum()) for index in indices)
+    weight = sum(run.train[index].weight for index in indices)
     for members, counts in run.share(run.train, indices):
-        torch.manual_seed(dropout_seed(run.spec.hyperparameters.seed, step, members[0]))
-        part, part_weight = run.loss([run.train[index] for index in members])
+        batch = [run.train[index].with_beside(**baseline) for index in members]
+        seeds = [draw_seed(settings.seed, step, index) for index in members]
+        torch.manual_seed(seeds[0])
+        with noised(run.model, settings.neftune_alpha, batch, seeds):
+            part, part_weight = run.loss(batch)
         # By each part's weight, the penalty counts once over the whole step.
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
@@ -223,16 +238,31 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
 
 
 @torch.no_grad()
+def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) -> dict[str, NDArray[np.float32]]:
+    """What stands beside each of the examples for recipes whose loss measures against all of them."""
+    survey = run.recipe.baseline(run.spec)
+    if survey is None:
+        return {}
+    run.model.eval()
+    mine = 0.0
+    for members, counts in run.share(examples, indices):
+        mine += counts * float(survey(run.subject, [examples[index] for index in members]).sum(dtype=np.float64))
+    (total,) = run.peers.total([mine])
+    return {BASELINE: np.array([total / len(indices)], np.float32)}
+
+
+@torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token. Draws nothing from any generator.
 
     Raises Diverged.
     """
     run.model.eval()
+    baseline = measured(run, examples, range(len(examples)))
     loss_sum = weight = 0.0
     said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
-        batch = [examples[index] for index in members]
+        batch = [examples[index].with_beside(**baseline) for index in members]
         part, part_weight = run.loss(batch)
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
@@ -269,7 +299,7 @@ def answers(run: Trainee) -> list[str]:
 def drawing(device: torch.device, seed: int, number: int) -> Iterator[None]:
     """Within it generators begin by the seed and the prompt's number, whatever the rank; after it they are as before."""
     with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-        torch.manual_seed(dropout_seed(seed, number, 0))
+        torch.manual_seed(draw_seed(seed, number, 0))
         yield
 
 

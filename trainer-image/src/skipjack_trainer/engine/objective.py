@@ -22,7 +22,6 @@ class Objective(torch.nn.Module):
         super().__init__()
         self.model, self.recipe, self.spec, self.device = model, recipe, spec, device
         self.method = METHODS[spec.method.type]
-        self.dtype = DTYPES.get(spec.compute.precision)
         self.trainable_parameters = sum(parameter.numel() for _, parameter in trained(model))
         self.total_parameters = sum(elements(parameter) for parameter in model.parameters())
 
@@ -31,7 +30,13 @@ class Objective(torch.nn.Module):
             return self.recipe.loss(self.model, batch, self.spec)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, self.dtype) if self.dtype else nullcontext()
+        return autocast(self.spec, self.device)
+
+
+def autocast(spec: ResolvedSpec, device: torch.device) -> AbstractContextManager[Any]:
+    """The arithmetic of the spec."""
+    dtype = DTYPES.get(spec.compute.precision)
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 
 def trained(model: Any) -> list[tuple[str, torch.nn.Parameter]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from skipjack.api.v1alpha1.learning import Metric
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
-from skipjack.resolve.resolved import camel
+from skipjack.resolve.resolved import ResolvedSource, camel
 
 from .needs import table
 
@@ -29,11 +29,14 @@ class Story:
     """What it was started from, and that from; the oldest first."""
 
 
+CARD = "README.md"
+
+
 def write_card(story: Story, folder: Path) -> None:
     """README.md, loss.png and metrics.jsonl into `folder`."""
     (folder / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in story.curve))
     picture(story, folder / "loss.png")
-    (folder / "README.md").write_text(text(story))
+    (folder / CARD).write_text(text(story))
 
 
 def text(story: Story) -> str:
@@ -53,9 +56,13 @@ def text(story: Story) -> str:
         f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n{table(spec, story.metrics)}\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
         + (f"## Started from\n{lineage}\n" if lineage else "")
-        + f"## Data\n{', '.join(source.uri for source in spec.dataset.train)}\n"
+        + f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
     )
+
+
+def _named(source: ResolvedSource) -> str:
+    return source.title if source.weight == 1 else f"{source.title} × {source.weight:g}"
 
 
 def quote(words: str) -> str:

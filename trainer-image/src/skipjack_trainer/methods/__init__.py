@@ -6,7 +6,7 @@ from skipjack.api.v1alpha1.method import MethodType
 
 from . import adalora, basis, boft, full, ia3, loftq, lora, lycoris, oft, prompt, shira, split
 from .base import Method
-from .fits import refuse_unfit
+from .fits import refuse_head, refuse_unfit
 
 METHODS: dict[MethodType, Method] = {
     MethodType.FULL: full.FULL,
@@ -33,4 +33,4 @@ METHODS: dict[MethodType, Method] = {
     MethodType.P_TUNING: prompt.P_TUNING,
 }
 
-__all__ = ["METHODS", "Method", "refuse_unfit"]
+__all__ = ["METHODS", "Method", "refuse_head", "refuse_unfit"]

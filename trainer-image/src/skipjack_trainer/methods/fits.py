@@ -1,4 +1,4 @@
-"""What a method can't do with a model, told from the model's configuration alone."""
+"""What a method can't do: with a model, told from its configuration alone, and with what a task puts on top of it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ OF_CONV1D = frozenset({"gpt2", "openai-gpt"})
 TOKEN_BY_TOKEN = frozenset({"TOKEN_CLS", "QUESTION_ANS"})
 
 
-def refuse_unfit(spec: ResolvedSpec, config: Any, kind: str = "CAUSAL_LM") -> None:
-    """Raises ConfigurationInvalid where the method can't tune such a model. `kind` is PEFT's task type."""
+def refuse_unfit(spec: ResolvedSpec, config: Any) -> None:
+    """Raises ConfigurationInvalid where the method can't tune such a model."""
     name, method = spec.method.type.value, METHODS[spec.method.type]
     if method.linear_only and config.model_type in OF_CONV1D and not spec.method.quantization:
         raise ConfigurationInvalid(
             f"method.type: {name} adapts linear layers, and a {config.model_type} is made of Conv1D: choose LoRA, or another model."
         )
+
+
+def refuse_head(spec: ResolvedSpec, kind: str) -> None:
+    """Raises ConfigurationInvalid where the method can't tune a model with such a head. `kind` is PEFT's task type."""
+    name, method = spec.method.type.value, METHODS[spec.method.type]
     if not method.labels_tokens and kind in TOKEN_BY_TOKEN:
         raise ConfigurationInvalid(
             f"method.type: {name} puts virtual tokens into the text, whose every token is to be labelled: choose LoRA."

@@ -7,10 +7,16 @@ from skipjack.api.v1alpha1.dataset import Task
 from ..shape import Shape
 from .base import Recipe, Subject
 from .causal import CAUSAL
+from .classes import CLASSES_OF_TEXT
+from .preference import PREFERENCE
+from .tags import TAGS_OF_WORDS
 
 RECIPES: dict[Task, dict[Shape, Recipe]] = {
     Task.CHAT: {Shape.DECODER: CAUSAL},
     Task.COMPLETION: {Shape.DECODER: CAUSAL},
+    Task.TEXT_CLASSIFICATION: {Shape.ENCODER: CLASSES_OF_TEXT, Shape.DECODER: CLASSES_OF_TEXT},
+    Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGS_OF_WORDS, Shape.DECODER: TAGS_OF_WORDS},
+    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
 }
 """The same keys as data/writers has: what can be written can be learnt."""
 

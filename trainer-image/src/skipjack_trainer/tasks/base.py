@@ -7,13 +7,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from skipjack.resolve import ResolvedSpec
 
 from ..data.example import Example
 from ..fast.attention import Segments
 from ..shape import Head
+
+REFERENCE, BASELINE = "reference", "baseline"
+"""What stands beside examples of recipes that measure it: fp32 [k] and fp32 [1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ Loss = Callable[[Any, Any, ResolvedSpec], tuple[torch.Tensor, float]]
 """(model, batch, spec) → (loss_sum, weight); the engine alone divides."""
 Predict = Callable[[Subject, Sequence[Example]], list[Any]]
 """What the model says of each example, in plain values that travel between ranks. Draws nothing from any generator."""
+Survey = Callable[[Subject, Sequence[Example]], NDArray[np.float32]]
+"""What is measured of examples, [n, k]. Draws nothing from any generator."""
 Score = Callable[[Sequence[Example], Sequence[Any], tuple[str, ...]], dict[str, float]]
 """(examples, what was said of each, labels) → measures by `Metric.key`. Pure."""
 
@@ -73,3 +80,9 @@ class Recipe:
     score: Score = lambda examples, predictions, labels: {}
     answer: Callable[[Subject, str], str] | None = None
     """What it says to a prompt, as a card shows it; None for tasks that no prompt asks for."""
+    configure: Callable[[Any, Any, Example], None] = lambda config, tokenizer, example: None
+    """(the model's configuration, tokenizer, one of the training examples): notes in the first what the head needs to know."""
+    reference: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
+    """What is measured once on the untouched base, before a method is attached: beside each example as REFERENCE."""
+    baseline: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
+    """What is measured anew before each step, of all its examples: its mean over them is beside each as BASELINE."""

@@ -17,7 +17,7 @@ def answer(subject: Subject, prompt: str) -> str:
 def asked(subject: Subject, prompt: str) -> torch.Tensor:
     """[1, length]: a user's turn for a chat, the bare words for a completion, as the training data has them."""
     tokenizer = subject.tokenizer
-    if subject.spec.task is Task.CHAT and tokenizer.chat_template:
+    if subject.spec.task in (Task.CHAT, Task.PREFERENCE) and tokenizer.chat_template:
         chat = [{"role": "user", "content": prompt}]
         encoded = tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"

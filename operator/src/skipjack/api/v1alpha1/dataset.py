@@ -31,6 +31,16 @@ class RowFormat(StrEnum):
     PROMPT_COMPLETION = "PromptCompletion"
     ALPACA = "Alpaca"
     TEXT = "Text"
+    PROMPT_CHOSEN_REJECTED = "PromptChosenRejected"
+    CHOSEN_REJECTED = "ChosenRejected"
+    PREFERRED_OUTPUT = "PreferredOutput"
+    PREFERRED_COMPLETION = "PreferredCompletion"
+    PROMPT_COMPLETION_LABEL = "PromptCompletionLabel"
+    TEXT_LABEL = "TextLabel"
+    TEXT_LABELS = "TextLabels"
+    TOKENS_TAGS = "TokensTags"
+    TOKENS_NER_TAGS = "TokensNerTags"
+    TEXT_ENTITIES = "TextEntities"
 
 
 class TrainOn(StrEnum):
@@ -45,14 +55,62 @@ class Overlong(StrEnum):
     FAIL = "Fail"
 
 
+class ChatTemplate(StrEnum):
+    """How chats are written: the published formats of well-known families."""
+
+    CHATML = "chatml"
+    GEMMA = "gemma"
+    LLAMA_3 = "llama-3"
+    MISTRAL = "mistral"
+    PHI_3 = "phi-3"
+    PHI_4 = "phi-4"
+    QWEN_2_5 = "qwen-2.5"
+    QWEN_3 = "qwen-3"
+    ZEPHYR = "zephyr"
+
+
+FieldName = Annotated[
+    str,
+    StringConstraints(max_length=64, min_length=1),
+    matches("^[A-Za-z_][A-Za-z0-9_]*$", "columns maps a field of a layout, of letters, digits and '_', to the column that holds it: "
+            "{prompt: question} for example"),
+]  # fmt: skip
+ColumnPath = Annotated[str, StringConstraints(max_length=256, min_length=1)]
+
+
 class Source(APIModel):
     """One place that rows come from."""
 
+    rules: ClassVar = (
+        Rule(
+            "!(has(self.split) || has(self.subset)) || self.uri.matches('^(hf|pvc)://')",
+            lambda own: (own.split is None and own.subset is None) or own.uri.startswith(("hf://", "pvc://")),
+            "split and subset choose files of a data set: hf://datasets/ORG/NAME or pvc://CLAIM/FOLDER; elsewhere name the file itself",
+        ),
+    )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet or .txt; a path may hold '*'."
+        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'."
+    )
+    subset: Word | None = Field(
+        None,
+        description="Which of a data set's subsets, as its README or its folders name them. Default: the only one.",
+    )
+    split: Word | None = Field(
+        None, description="Which of a data set's splits: train, validation, train_sft … Default: the only one."
     )
     format: RowFormat | None = Field(None, description="How a row is laid out. Left out: told from its columns.")
+    columns: Annotated[dict[FieldName, ColumnPath], Field(max_length=16)] | None = Field(
+        None,
+        description="For rows that call things otherwise: a layout's field → the column that holds it, with dots into objects: "
+        "{source: translation.en}.",
+    )
+    weight: float | None = Field(
+        None,
+        ge=0.001,
+        le=1000,
+        description="How often each row is seen in an epoch: 2 is twice, 0.1 is a tenth of the rows, another tenth in each epoch. Default: 1.",
+    )
 
 
 Share = Annotated[
@@ -72,6 +130,11 @@ class Dataset(APIModel):
             lambda own: own.validation is None or own.validation_split is None,
             "validation and validationSplit exclude each other: name held-out files, or a share of train",
         ),
+        Rule(
+            "!has(self.validation) || self.validation.all(source, !has(source.weight))",
+            lambda own: all(source.weight is None for source in own.validation or ()),
+            "held-out rows are each measured once: weight belongs to the sources of train",
+        ),
     )
     train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
     validation: Annotated[list[Source], Field(min_length=1, max_length=64)] | None = Field(
@@ -82,12 +145,17 @@ class Dataset(APIModel):
     )
     labels: Labels | None = Field(
         None,
-        description="The classes of a classification, or the tags of a token classification, in their order. Default: those in train.",
+        description="The classes of a classification, or the tags of a token classification, in their order; rows may name them by their "
+        "place, from 0. Default: those in train.",
     )
     instruction: Text | None = Field(
         None,
         description="What stands before each source text of a translation, and before each question that a model answers in its own words: "
         "'translate English to German: ' for example.",
+    )
+    chat_template: ChatTemplate | None = Field(
+        None,
+        description="How chats are written, and the tuned model's own template from then on. Default: the model's own; base models have none.",
     )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")

@@ -10,9 +10,11 @@ from pydantic import Field, StringConstraints
 from .common import APIModel, Name
 from .compute import Compute
 from .dataset import Dataset, Task
+from .integration import Integrations
 from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
 from .pod import PodSettings
+from .preference import Preference
 from .rules import Rule, matches
 from .start import StartFrom
 from .uris import CredentialPrefix, ModelReference, OutputURI
@@ -79,6 +81,10 @@ class FineTuneJobSpec(APIModel):
     task: Task | None = Field(None, description="Left out: told from the data.")
     dataset: Dataset = Field(description="What is learnt from.")
     method: Method | None = Field(None, description="How the model is changed. Default: LoRA.")
+    preference: Preference | None = Field(
+        None,
+        description="The loss of a preference tuning. Default: DPO for pairs of answers, KTO for single ones with a label.",
+    )
     hyperparameters: Hyperparameters | None = Field(
         None, description="What decides what is learnt; each has a default."
     )
@@ -86,6 +92,7 @@ class FineTuneJobSpec(APIModel):
     checkpoint: Checkpoint | None = Field(None, description="How often the state is saved.")
     compute: Compute | None = Field(None, description="Hardware; left out, Skipjack chooses.")
     output: Output = Field(description="Where the result goes.")
+    integrations: Integrations | None = Field(None, description="Trackers of experiments that hear of the run.")
     limits: Limits | None = Field(None, description="Where the job gives up.")
     suspend: bool | None = Field(
         None, description="true: hardware is released after a checkpoint; false again: training goes on."

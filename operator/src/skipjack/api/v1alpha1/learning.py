@@ -40,6 +40,18 @@ class Metric(StrEnum):
         )
 
 
+LabelName = Annotated[
+    str,
+    Rule(
+        "self.size() >= 1 && self.size() <= 128",
+        lambda name: 1 <= len(name) <= 128,
+        "a label has 1 to 128 characters: urgent for example",
+    ),
+]
+"""A key of a map: the generator turns its rule into one on the map."""
+ClassWeights = Annotated[dict[LabelName, Annotated[float, Field(gt=0, le=1000)]], Field(min_length=1, max_length=1024)]
+
+
 class Hyperparameters(APIModel):
     """What decides what is learnt. Hardware never changes these."""
 
@@ -48,6 +60,11 @@ class Hyperparameters(APIModel):
             "!(has(self.epochs) && has(self.maxSteps))",
             lambda own: own.epochs is None or own.max_steps is None,
             "epochs and maxSteps exclude each other: name one",
+        ),
+        Rule(
+            "!(has(self.classWeights) && has(self.balanceClasses) && self.balanceClasses)",
+            lambda own: own.class_weights is None or not own.balance_classes,
+            "classWeights and balanceClasses exclude each other: name the weights, or have them told by the data",
         ),
     )
     epochs: float | None = Field(None, gt=0, le=1000, description="Passes over the training rows. Default: 3.")
@@ -68,6 +85,25 @@ class Hyperparameters(APIModel):
     )
     max_length: int | None = Field(
         None, ge=8, le=1_048_576, description="Longest example, in tokens. Default: by data and model."
+    )
+    class_weights: ClassWeights | None = Field(
+        None,
+        description="How much examples of a class count, or words of a tag: {urgent: 3} for example. Default: 1 each.",
+    )
+    balance_classes: bool | None = Field(
+        None, description="Weigh classes by how rare they are in train, so that each counts as much as another."
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of each token's target that is spread evenly over the vocabulary. Preferences have their own. Default: 0.",
+    )
+    neftune_alpha: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Noise on token embeddings in training (NEFTune), uniform up to neftuneAlpha/√(tokens · width); 5 is usual. Default: none.",
     )
     seed: int | None = Field(
         None, ge=0, le=2_147_483_647, description="Seed of order, initialisation and dropout. Default: 42."

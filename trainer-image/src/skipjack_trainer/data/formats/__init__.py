@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
@@ -9,9 +10,12 @@ from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from ...errors import ConfigurationInvalid, DataInvalid
 from .base import Layout, RowProblem
 from .chat import CHATS, Chat
+from .classified import CLASSIFIED, Classified
 from .document import DOCUMENTS, Document
+from .preference import PREFERENCES, Answered, Judged, Pair
+from .tagged import TAGGED, Tagged
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS}
+FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED}
 
 COLUMNS_SHOWN = 20
 
@@ -44,9 +48,24 @@ def task_of(kind: RowFormat) -> Task:
     return FORMATS[kind].task
 
 
-def interpret(kind: RowFormat, values: dict[str, Any]) -> Any:
-    """One row. Raises RowProblem."""
-    return FORMATS[kind].interpret(values)
+def interpret(kind: RowFormat, values: dict[str, Any], names: Sequence[str] | None = None) -> Any:
+    """One row; `names` are the labels that the spec lists. Raises RowProblem."""
+    layout = FORMATS[kind]
+    return layout.named(layout.interpret(values), names)
 
 
-__all__ = ["FORMATS", "Chat", "Document", "Layout", "RowProblem", "interpret", "recognise", "task_of"]
+__all__ = [
+    "FORMATS",
+    "Answered",
+    "Chat",
+    "Classified",
+    "Document",
+    "Judged",
+    "Layout",
+    "Pair",
+    "RowProblem",
+    "Tagged",
+    "interpret",
+    "recognise",
+    "task_of",
+]

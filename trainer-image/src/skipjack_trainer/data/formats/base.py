@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,11 @@ from ..read import parse_json
 
 class RowProblem(Exception):
     """What is wrong in a row: field, what was found, what was expected."""
+
+    def __init__(self, problem: str, item: int | None = None) -> None:
+        super().__init__(problem)
+        self.item = item
+        """Of a row that is several lines: which of them, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,10 @@ class Layout:
     """A row's values → what the task's writer takes. Raises RowProblem."""
     labels_of: Callable[[Any], Iterable[tuple[str, str]]] = lambda row: ()
     """(field, label) of each label that an interpreted row has."""
+    implied: Callable[[str], Iterable[str]] = lambda label: ()
+    """Labels that there are wherever this one is, seen or not."""
+    named: Callable[[Any, Sequence[str] | None], Any] = lambda row, names: row
+    """An interpreted row whose labels have the names that the spec lists, where rows name them by number. Raises RowProblem."""
 
 
 def words(values: dict[str, Any], field: str) -> str:

@@ -32,6 +32,11 @@ SHAREGPT_ROLES = {
 
 def _messages(values: dict[str, Any]) -> Chat:
     read = messages_of(values.get("messages"), "messages")
+    _refuse_results_without_calls(read)
+    return _learnt(read, values)
+
+
+def _learnt(read: list[dict[str, Any]], values: dict[str, Any]) -> Chat:
     if read[-1]["role"] != "assistant":
         raise RowProblem(
             f"messages[{len(read) - 1}].role: the last message must be the assistant's, found {read[-1]['role']!r}"
@@ -55,14 +60,37 @@ def _message(message: Any, field: str) -> dict[str, Any]:
     if message.get("role") not in ROLES:
         raise RowProblem(f"{field}.role: expected one of {', '.join(ROLES)}, found {found(message.get('role'))}")
     told = {key: value for key, value in message.items() if value is not None}
-    if told.get("weight", 1) not in (0, 1):
+    weight = told.get("weight", 1)
+    if isinstance(weight, bool) or weight not in (0, 1):
         raise RowProblem(f"{field}.weight: expected 0 or 1, found {found(told['weight'])}")
     if told.get("tool_calls"):
         told["tool_calls"] = _tool_calls(told["tool_calls"], f"{field}.tool_calls")
     told["content"] = _content(told.get("content"), bool(told.get("tool_calls")), f"{field}.content")
-    if told["role"] == "assistant" and not told["content"] and not told.get("tool_calls") and told.get("weight", 1):
+    if (
+        told["role"] == "assistant"
+        and not told["content"].strip()
+        and not told.get("tool_calls")
+        and told.get("weight", 1)
+    ):
         raise RowProblem(f"{field}.content: the assistant says nothing; leave the row out, or give it weight 0")
     return told
+
+
+def _refuse_results_without_calls(messages: list[dict[str, Any]]) -> None:
+    """Raises RowProblem for a tool's result that answers no call."""
+    open_calls: list[Any] = []
+    for index, message in enumerate(messages):
+        if message["role"] != "tool":
+            open_calls = [call.get("id") for call in message.get("tool_calls") or ()]
+        elif not open_calls:
+            raise RowProblem(
+                f"messages[{index}].role: expected a tool's result after a message with tool_calls, found none before it"
+            )
+        elif "tool_call_id" in message and all(open_calls) and message["tool_call_id"] not in open_calls:
+            ids = ", ".join(map(str, open_calls))
+            raise RowProblem(
+                f"messages[{index}].tool_call_id: expected one of {ids}, found {found(message['tool_call_id'])}"
+            )
 
 
 def _content(content: Any, may_be_missing: bool, field: str) -> str:
@@ -117,7 +145,7 @@ def _conversations(values: dict[str, Any]) -> Chat:
                 f"conversations[{index}].from: expected one of {', '.join(SHAREGPT_ROLES)}, found {found(seen)}"
             )
         messages.append({"role": SHAREGPT_ROLES[turn["from"]], "content": turn.get("value")})
-    return _messages({"messages": messages, "tools": values.get("tools")})
+    return _learnt(messages_of(messages, "messages"), values)
 
 
 def _alpaca(values: dict[str, Any]) -> Chat:

@@ -7,11 +7,17 @@ from skipjack.api.v1alpha1.dataset import Task
 from ...errors import ConfigurationInvalid
 from ...shape import Shape
 from .base import Rows, Writer, Writing
+from .classes import CLASSIFYING
+from .preference import PREFERENCE
+from .tags import TAGGING
 from .text import TEXT
 
 WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.CHAT: {Shape.DECODER: TEXT},
     Task.COMPLETION: {Shape.DECODER: TEXT},
+    Task.TEXT_CLASSIFICATION: {Shape.ENCODER: CLASSIFYING, Shape.DECODER: CLASSIFYING},
+    Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGGING, Shape.DECODER: TAGGING},
+    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
 }
 
 

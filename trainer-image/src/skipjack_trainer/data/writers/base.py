@@ -9,7 +9,7 @@ from typing import Any
 from skipjack.resolve import ResolvedSpec
 
 from ...shape import ModelFacts
-from ..example import Cut, Example, first_tokens
+from ..example import Cut, Example, Examples, first_tokens
 from ..read import Broken
 
 Rows = Iterable[tuple[str, Any]]
@@ -25,6 +25,12 @@ class Writing:
     model: ModelFacts
     labels: tuple[str, ...] = ()
     """Of a task that has them: the place of each is its number."""
+    class_weights: tuple[float, ...] = ()
+    """How much each of them counts."""
+
+
+Judge = Callable[[ResolvedSpec, Examples, str], None]
+"""(spec with nothing left open, examples, field of the dataset) → raises DataInvalid, ConfigurationInvalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,5 @@ class Writer:
     write: Callable[[Writing, Rows], Iterator[Example | Broken]]
     """Examples in the order of their rows, one or more for each, or what is wrong with a row. Raises ConfigurationInvalid."""
     cut: Cut = first_tokens
+    judge: Judge = lambda spec, examples, field: None
+    """For what only all examples of a field of the dataset together tell."""

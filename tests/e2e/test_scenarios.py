@@ -1,0 +1,63 @@
+"""Every example runs to its end on the real cluster, to a quality that the untouched model doesn't have; docs/scenarios.md tells what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from tests.cluster import Cluster
+from tests.support import tables
+from tests.support.kubectl import a_namespace
+
+from .scenarios import Scenario, load, resolved, told, train
+
+pytestmark = pytest.mark.cluster
+
+SCENARIOS: tuple[Scenario, ...] = ()
+MEASURED = ("before", "after", "seconds", "peak MiB", "trained")
+COLUMNS = ("example", "data", "base model", "method", "held-out rows are judged by", *MEASURED)
+
+Ended = Callable[[Scenario], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def ended(cluster: Cluster) -> Iterator[Ended]:
+    """Each scenario's job at its end, trained once."""
+    with a_namespace(cluster) as kubectl:
+        yield cache(lambda scenario: train(kubectl, scenario))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_an_example_learns_what_the_untouched_model_cannot(ended: Ended, scenario: Scenario) -> None:
+    metrics = told(ended(scenario))
+    before, after = (metrics[f"heldout_{scenario.metric}_{when}"] for when in ("before", "after"))
+    assert not scenario.passes(before)
+    assert scenario.passes(after), f"{scenario.metric} was {before:.3f} and is {after:.3f}, not {scenario.bar}"
+
+
+def test_the_page_tells_what_was_seen(ended: Ended) -> None:
+    cells = {
+        (scenario.name, column): cell
+        for scenario in SCENARIOS
+        for column, cell in zip(COLUMNS, row(scenario, ended(scenario)), strict=True)
+    }
+    names = [scenario.name for scenario in SCENARIOS]
+    tables.hold("scenarios.md", "scenarios", "scenario", names, COLUMNS, cells, MEASURED)
+
+
+def row(scenario: Scenario, seen: dict[str, Any]) -> tuple[str, ...]:
+    metrics, (_, job) = told(seen), load(scenario)
+    sign = "≥" if scenario.is_better_higher else "≤"
+    return (
+        f"[{scenario.example}](../examples/{scenario.example})",
+        ", ".join(f"`{source['uri']}`" for source in job["spec"]["dataset"]["train"]),
+        job["spec"].get("model", "(that of startFrom)").removeprefix("hf://"),
+        resolved(seen, "method.type"),
+        f"{scenario.metric} {sign} {scenario.bar:g}",
+        *(f"{metrics[f'heldout_{scenario.metric}_{when}']:.3f}" for when in ("before", "after")),
+        f"{metrics['training_seconds']:.0f}",
+        f"{metrics['peak_memory_mib']:.0f}",
+        f"{metrics['trainable_parameters'] / metrics['total_parameters']:.2%}",
+    )
