@@ -26,6 +26,7 @@ from skipjack_trainer.methods import METHODS
 from skipjack_trainer.model import attention_of, load_model, recomputing
 from skipjack_trainer.pod import Pod
 from skipjack_trainer.run import run
+from skipjack_trainer.tasks import Recipe
 from skipjack_trainer.tasks.causal import CAUSAL
 
 CPU = torch.device("cpu")
@@ -45,11 +46,11 @@ def examples(count: int) -> list[Example]:
     return [example(5 + (7 * n) % 36, n) for n in range(count)]
 
 
-def settled(rows: Sequence[Example], packing: bool = True, **changes: Any) -> ResolvedSpec:
+def settled(rows: Sequence[Example], packing: bool = True, task: Task = Task.CHAT, **changes: Any) -> ResolvedSpec:
     """`tiny.resolved`, with nothing left open."""
     total = sum(len(row) for row in rows)
-    facts = DataFacts(Task.CHAT, len(rows), 0, max(len(row) for row in rows), total, 256, packing)
-    return resolve_data(tiny.resolved(**changes), facts)
+    facts = DataFacts(task, len(rows), 0, max(row.longest for row in rows), total, 256, packing)
+    return resolve_data(tiny.resolved(task=task, **changes), facts)
 
 
 def trainee(rows: Sequence[Example], family: str = "llama", packing: bool = True, **changes: Any) -> Trainee:
@@ -71,7 +72,12 @@ def laid_out(
 
 
 def attached(
-    model: Any, told: ResolvedSpec, rows: Sequence[Example], peers: Peers, disk: Path = Path("/nowhere")
+    model: Any,
+    told: ResolvedSpec,
+    rows: Sequence[Example],
+    peers: Peers,
+    disk: Path = Path("/nowhere"),
+    recipe: Recipe = CAUSAL,
 ) -> Trainee:
     """The same of a model of one's own."""
     model = quicken(METHODS[told.method.type].attach(model, told))
@@ -79,7 +85,7 @@ def attached(
         model = recomputing(model)
     lay_out = STRATEGIES[told.compute.strategy]
     return Trainee(
-        told, rows, [], lay_out(Objective(model, CAUSAL, told, CPU), make_optimizer(model, told), told, peers, disk)
+        told, rows, [], lay_out(Objective(model, recipe, told, CPU), make_optimizer(model, told), told, peers, disk)
     )
 
 

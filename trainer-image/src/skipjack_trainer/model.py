@@ -37,6 +37,12 @@ PLAIN_HEADS = PACKS_BY_SEGMENTS | {"gpt2"}
 """Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
+COUNTS_FROM_PADDING = frozenset(
+    {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
+)
+"""Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
+
+
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
     """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
     wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
@@ -100,6 +106,8 @@ def read_config(folder: Path) -> Any:
 
 def facts_of(config: Any) -> ModelFacts:
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if context and config.model_type in COUNTS_FROM_PADDING:
+        context -= config.pad_token_id + 1
     return ModelFacts(shape_of(config), context, config.model_type in PACKS)
 
 

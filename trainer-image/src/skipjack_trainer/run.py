@@ -33,6 +33,7 @@ from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
+from .export.config import save_config
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
 from .fast import quicken
@@ -43,7 +44,7 @@ from .model import facts_of, fetch_model, load_model, load_tokenizer, read_confi
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .start import Start, find
-from .tasks import RECIPES
+from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
 
 Rows = tuple[Examples, Examples]
@@ -83,6 +84,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_head(spec, recipe.head.kind)
         refuse_unmeasured(spec, len(prepared.validation))
+        refuse_unasked(spec, recipe)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
         for part in prepared.parts:
@@ -143,6 +145,15 @@ def run(pod: Pod, stop: Stop) -> Result:
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
+
+
+def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
+    """Raises ConfigurationInvalid where prompts would get no answers."""
+    if spec.evaluation.prompts and recipe.answer is None:
+        assert spec.task is not None, "resolve_data settles it"
+        raise ConfigurationInvalid(
+            f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
+        )
 
 
 def attached(
@@ -263,8 +274,7 @@ def finish(
             run.model.save_pretrained(export, **arguments)
             bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
             if run.recipe.head.is_new:
-                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
-                run.model.config.save_pretrained(export)
+                save_config(run.model.config, export)
             metrics["output_mib"] = output_mib(export)
             story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage)
             write_card(story, export)

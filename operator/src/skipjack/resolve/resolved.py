@@ -49,6 +49,7 @@ class ResolvedDataset(Frozen):
     instruction: str | None = None
     chat_template: ChatTemplate | None = None
     """None: the model's own."""
+    stride: int = 128
     train_on: TrainOn
     overlong: Overlong
     packing: bool

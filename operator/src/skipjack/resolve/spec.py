@@ -21,6 +21,9 @@ from .preference import resolve_preference
 from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
 from .start import Predecessor, continued, mark_inherited, resolved_start
 
+STRIDE_BY_DEFAULT = 128
+"""Tokens; with windows of 384, as in the script that came with BERT (google-research/bert, run_squad.py: doc_stride)."""
+
 
 def resolve_spec(
     spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue, before: Predecessor | None = None
@@ -32,7 +35,7 @@ def resolve_spec(
     refuse_labels(spec)
     choices, own = Choices(), spec
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
-    spec = continued(own, before)
+    spec = continued(own, before, catalogue)
     method, about = resolve_method(spec.method, compute, choices)
     given = {
         "model": _model(spec, catalogue, choices).model_dump(),
@@ -109,6 +112,7 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
         "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
+        "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
         "packing": packing,
@@ -123,6 +127,19 @@ def _checkpoint(spec: FineTuneJobSpec, kind: MethodType, choices: Choices) -> di
         "keep": choices.choose("checkpoint.keep", own.keep, 2),
         "keep_final": choices.choose("checkpoint.keep_final", own.keep_final, is_small, f"default of {kind.value}"),
     }
+
+
+def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
+    own, window = spec.dataset.stride, spec.hyperparameters.max_length if spec.hyperparameters else None
+    if own is not None and window is not None and own >= window:
+        raise SpecRefused(
+            "StrideTooLarge",
+            f"spec.dataset.stride: windows of {window} tokens (hyperparameters.maxLength) can't share {own}: set it to {window // 3} or less.",
+        )
+    default = min(STRIDE_BY_DEFAULT, window // 3) if window else STRIDE_BY_DEFAULT
+    origin = DEFAULT if default == STRIDE_BY_DEFAULT else "a third of maxLength"
+    stride: int = choices.choose("dataset.stride", own, default, origin)
+    return stride
 
 
 def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from skipjack.resolve import ResolvedSpec
 
 from ..in_turn import in_turn
-from ..shape import ModelFacts
+from ..shape import ModelFacts, Shape
 from .sources import Source, Sources
 from .table import NotWhole
 
@@ -26,7 +26,7 @@ Whole = TypeVar("Whole")
 WRITERS = ("jinja2", "tokenizers", "transformers")
 """Libraries that decide what a row becomes."""
 
-DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing"}
+DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing", "stride"}
 """Of a dataset: what is told elsewhere in the key, or only chooses among examples and shortens them."""
 
 
@@ -58,6 +58,8 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
         "class weights": [spec.hyperparameters.class_weights, spec.hyperparameters.balance_classes],
         "model": [model.shape.name, model.context_length],
+        # Of all shapes encoders alone may read a row in windows, which are cut where the examples are made.
+        "window": [spec.hyperparameters.max_length, spec.dataset.stride] if model.shape is Shape.ENCODER else None,
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
         "template": tokenizer.chat_template,

@@ -88,15 +88,19 @@ def layer_by_layer(model: torch.nn.Module, device: torch.device) -> Iterator[Non
     if all(parameter.device == device for parameter in model.parameters()):
         yield
         return
-    kept: dict[torch.nn.Parameter | torch.Tensor, torch.Tensor] = {}
+    kept: dict[torch.nn.Module, tuple[dict[str, Any], dict[str, Any]]] = {}
 
-    def bring(module: torch.nn.Module, *_: Any) -> None:
-        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-            kept[tensor], tensor.data = tensor.data, tensor.data.to(device)
+    def bring(module: torch.nn.Module, _: Any) -> None:
+        kept[module] = dict(module._parameters), dict(module._buffers)
+        for name, parameter in module.named_parameters(recurse=False):
+            module._parameters[name] = torch.nn.Parameter(parameter.to(device), requires_grad=False)
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = buffer.to(device)
 
-    def take_away(module: torch.nn.Module, *_: Any) -> None:
-        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-            tensor.data = kept.pop(tensor)
+    def take_away(module: torch.nn.Module, _: Any, __: Any) -> None:
+        parameters, buffers = kept.pop(module)
+        module._parameters.update(parameters)
+        module._buffers.update(buffers)
 
     handles = []
     for module in model.modules():

@@ -41,6 +41,9 @@ class RowFormat(StrEnum):
     TOKENS_TAGS = "TokensTags"
     TOKENS_NER_TAGS = "TokensNerTags"
     TEXT_ENTITIES = "TextEntities"
+    SOURCE_TARGET = "SourceTarget"
+    SQUAD = "SQuAD"
+    QUESTION_ANSWER = "QuestionAnswer"
 
 
 class TrainOn(StrEnum):
@@ -133,7 +136,7 @@ class Dataset(APIModel):
         Rule(
             "!has(self.validation) || self.validation.all(source, !has(source.weight))",
             lambda own: all(source.weight is None for source in own.validation or ()),
-            "held-out rows are each measured once: weight belongs to the sources of train",
+            "held-out rows are each measured once: remove weight here, it belongs to the sources of train",
         ),
     )
     train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
@@ -156,6 +159,13 @@ class Dataset(APIModel):
     chat_template: ChatTemplate | None = Field(
         None,
         description="How chats are written, and the tuned model's own template from then on. Default: the model's own; base models have none.",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        le=1_048_576,
+        description="Tokens of a context that neighbouring windows share, where an encoder reads one that is longer than maxLength. "
+        "Default: 128, at most a third of maxLength.",
     )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")

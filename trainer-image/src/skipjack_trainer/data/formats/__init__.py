@@ -12,10 +12,20 @@ from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .classified import CLASSIFIED, Classified
 from .document import DOCUMENTS, Document
+from .pair import PAIRS, Translation
 from .preference import PREFERENCES, Answered, Judged, Pair
+from .question import QUESTIONS, Answer, Question
 from .tagged import TAGGED, Tagged
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED}
+FORMATS: dict[RowFormat, Layout] = {
+    **CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED, **PAIRS, **QUESTIONS,
+}  # fmt: skip
+
+BY_COLUMNS = {
+    "translation": "a translation holds several languages, each of which could be the source: say which by the source's `columns`, "
+    "{source: translation.en, target: translation.de} for example",
+}
+"""Column → what to do about rows that have it and fit no layout: their direction is never guessed."""
 
 COLUMNS_SHOWN = 20
 
@@ -38,6 +48,8 @@ def recognise(columns: set[str], place: str, task: Task | None = None) -> RowFor
         )
     if not fits:
         expected = "; ".join(f"{kind.value}: {' + '.join(sorted(layout.columns))}" for kind, layout in known.items())
+        if hints := [hint for column, hint in BY_COLUMNS.items() if column in columns]:
+            raise DataInvalid(f"{place}: {hints[0]}.")
         layouts = f"no layout of task {task.value}" if task else "no known layout"
         raise DataInvalid(f"{place}: columns {seen} fit {layouts}. Expected one of: {expected}.")
     names = ", ".join(kind.value for kind in closest)
@@ -56,6 +68,7 @@ def interpret(kind: RowFormat, values: dict[str, Any], names: Sequence[str] | No
 
 __all__ = [
     "FORMATS",
+    "Answer",
     "Answered",
     "Chat",
     "Classified",
@@ -63,8 +76,10 @@ __all__ = [
     "Judged",
     "Layout",
     "Pair",
+    "Question",
     "RowProblem",
     "Tagged",
+    "Translation",
     "interpret",
     "recognise",
     "task_of",
