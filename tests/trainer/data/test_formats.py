@@ -13,6 +13,7 @@ from skipjack_trainer.data.formats import (
     Chat,
     Classified,
     Document,
+    Picture,
     Question,
     RowProblem,
     Tagged,
@@ -32,6 +33,7 @@ TASKS = {
     Tagged: Task.TOKEN_CLASSIFICATION,
     Translation: Task.TRANSLATION,
     Question: Task.QUESTION_ANSWERING,
+    Picture: Task.TEXT_TO_IMAGE,
 }
 LIGHT = Tagged("red", ((0, 3),), ("B-LIGHT",), "tags")
 ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
@@ -57,6 +59,7 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
         Question("Which?", "The light is red.", (Answer("red", 13),)),
     ),
     RowFormat.QUESTION_ANSWER: ({"question": "Which?", "answer": "Red."}, Question("Which?", "", (Answer("Red."),))),
+    RowFormat.IMAGE_CAPTION: ({"file_name": "1.png", "text": "a boat"}, Picture("1.png", "a boat", "file_name")),
 }
 
 

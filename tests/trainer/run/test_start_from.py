@@ -168,7 +168,7 @@ def test_preferences_are_learnt_against_the_weights_that_are_started_from(
     root = copy(tuned, tmp_path)
     if not keeps:
         shutil.rmtree(root / RESULT / ".skipjack")
-    told = then(SFT, task="Preference", dataset=PAIRS)
+    told = then(SFT, dataset=PAIRS)
     rows = [{"prompt": f"light {n}", "chosen": f"it is {n % 7}", "rejected": "no idea"} for n in range(12)]
     tiny.furnish(root, told)
     (root / "mnt/configmaps/data/pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,36 +18,32 @@ from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
 
-from .data.example import Examples
 from .data.prepare import prepare
 from .data.sources import fetch
-from .data.templates import bared, dressed
+from .data.templates import dressed
 from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
 from .engine.objective import Objective
-from .engine.peers import Peers, join
+from .engine.peers import join
 from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
-from .export.config import save_config
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
+from .export.result import write_result
 from .fast import quicken
 from .in_turn import in_turn
 from .integrations import Trackers, write_files
-from .methods import METHODS, refuse_head, refuse_unfit
+from .methods import attached, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .start import Start, find
 from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
-
-Rows = tuple[Examples, Examples]
-"""To train on, and held out."""
 
 
 def run(pod: Pod, stop: Stop) -> Result:
@@ -103,7 +98,15 @@ def run(pod: Pod, stop: Stop) -> Result:
         refer_to = partial(
             refer, recipe=recipe, spec=spec, device=device, peers=peers, kept=access.scratch / "reference"
         )
-        model, rows = attached(base, (prepared.train, prepared.validation), start, spec, peers, refer_to)
+        rows = [prepared.train, prepared.validation]
+        if start is None or not start.is_adapter:
+            # Before a method is attached: some change what the model says by that alone.
+            rows = [refer_to(base, examples=some) for some in rows]
+        model = quicken(attached(base, spec))
+        if start is not None and start.is_adapter:
+            # With what it starts from: that is the model which answers are compared to.
+            start.take(model, spec, peers)
+            rows = [refer_to(model, examples=some) for some in rows]
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -113,7 +116,7 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, *rows, strategy, tokenizer, prepared.labels, prepared.mixture)
+        trainee = Trainee(spec, rows[0], rows[1], strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
@@ -149,28 +152,11 @@ def run(pod: Pod, stop: Stop) -> Result:
 
 def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
     """Raises ConfigurationInvalid where prompts would get no answers."""
-    if spec.evaluation.prompts and recipe.answer is None:
+    if spec.evaluation.prompts and recipe.answer is None and recipe.illustrate is None:
         assert spec.task is not None, "resolve_data settles it"
         raise ConfigurationInvalid(
             f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
         )
-
-
-def attached(
-    base: Any, rows: Rows, start: Start | None, spec: ResolvedSpec, peers: Peers, refer_to: Callable[..., Examples]
-) -> tuple[Any, Rows]:
-    """The model to train, and the rows with what they are compared to: where this job begins, be it the base or an adapter's.
-
-    Raises ConfigurationInvalid, ModelNotFound.
-    """
-    attach, (train_rows, heldout_rows) = METHODS[spec.method.type].attach, rows
-    if start is None or not start.is_adapter:
-        rows = refer_to(base, examples=train_rows), refer_to(base, examples=heldout_rows)
-        return quicken(attach(base, spec)), rows
-    model = quicken(attach(base, spec))
-    start.take(model, METHODS[spec.method.type], peers)
-    told = [refer_to(model, examples=some, begun=start.lineage[-1]) for some in rows]
-    return model, (told[0], told[1])
 
 
 def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None, tell: Callable[[str], None]) -> State:
@@ -267,16 +253,13 @@ def finish(
     said = answers(run)
     with run.strategy.whole() as arguments:
         if peers.rank == 0:
-            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
+            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-            export.mkdir(parents=True, exist_ok=True)
-            run.model.save_pretrained(export, **arguments)
-            bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
-            if run.recipe.head.is_new:
-                save_config(run.model.config, export)
+            write_result(run.subject, run.recipe.head, export, arguments)
             metrics["output_mib"] = output_mib(export)
-            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage)
+            drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
+            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage, drawn)
             write_card(story, export)
             write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0

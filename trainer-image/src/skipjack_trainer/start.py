@@ -21,7 +21,7 @@ from .engine.strategies import Strategy
 from .errors import ConfigurationInvalid, ModelNotFound
 from .export.merge import merge
 from .export.output import MARK, checkpoints_of
-from .methods import METHODS, Method
+from .methods import METHODS
 from .storage import Access, Located, open_store
 
 
@@ -54,15 +54,15 @@ class Start:
         """Whether weights are taken once the method is attached, so that the model with its adapter is where training begins."""
         return self.adapter is not None or self.checkpoints is not None
 
-    def take(self, model: Any, method: Method, peers: Peers) -> None:
+    def take(self, model: Any, spec: ResolvedSpec, peers: Peers) -> None:
         """Gives the model, which no strategy has laid out yet, the weights that it starts from. All ranks must call it.
 
         Raises ConfigurationInvalid where they are not those of what is trained here, ModelNotFound.
         """
         if self.checkpoints is not None:
             _, files = self._found(self.checkpoints, peers)
-            take_weights(model, method, files)
-        elif self.adapter is not None and method is not METHODS[MethodType.FULL]:
+            take_weights(model, METHODS[spec.method.type], files)
+        elif self.adapter is not None and spec.method.type is not MethodType.FULL:
             set_adapter(model, self.adapter, self.title)
 
     def state(self, strategy: Strategy) -> State:

@@ -8,5 +8,13 @@ from .spec import resolve_spec
 from .start import Predecessor
 
 __all__ = [
-    "Catalogue", "DataFacts", "Predecessor", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "refuse_foreign", "resolve_data", "resolve_spec"
-]  # fmt: skip
+    "Catalogue",
+    "DataFacts",
+    "Predecessor",
+    "ResolvedCompute",
+    "ResolvedSpec",
+    "SpecRefused",
+    "refuse_foreign",
+    "resolve_data",
+    "resolve_spec",
+]

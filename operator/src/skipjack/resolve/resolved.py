@@ -52,6 +52,8 @@ class ResolvedDataset(Frozen):
     stride: int = 128
     train_on: TrainOn
     overlong: Overlong
+    resolution: int | None = None
+    """Pixels of a picture's width and height; None until the model is known, and where there are no pictures."""
     packing: bool
 
 

@@ -37,7 +37,7 @@ def resolve_spec(
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
     spec = continued(own, before, catalogue)
     method, about = resolve_method(spec.method, compute, choices)
-    given = {
+    settings = {
         "model": _model(spec, catalogue, choices).model_dump(),
         "method": method,
         "hyperparameters": _hyperparameters(spec, about, choices),
@@ -45,7 +45,7 @@ def resolve_spec(
     mark_inherited(own, before, choices)
     start = resolved_start(own, before, choices)
     resolved = ResolvedSpec.model_validate(
-        given
+        settings
         | {
             "job_name": name,
             "namespace": namespace,
@@ -115,17 +115,8 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
+        "resolution": choices.choose("dataset.resolution", data.resolution, None, "told by the model"),
         "packing": packing,
-    }
-
-
-def _checkpoint(spec: FineTuneJobSpec, kind: MethodType, choices: Choices) -> dict[str, Any]:
-    own = spec.checkpoint or Checkpoint()
-    is_small = kind is not MethodType.FULL
-    return {
-        "every_steps": choices.choose("checkpoint.every_steps", own.every_steps, None, "told by the data"),
-        "keep": choices.choose("checkpoint.keep", own.keep, 2),
-        "keep_final": choices.choose("checkpoint.keep_final", own.keep_final, is_small, f"default of {kind.value}"),
     }
 
 
@@ -140,6 +131,16 @@ def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
     origin = DEFAULT if default == STRIDE_BY_DEFAULT else "a third of maxLength"
     stride: int = choices.choose("dataset.stride", own, default, origin)
     return stride
+
+
+def _checkpoint(spec: FineTuneJobSpec, kind: MethodType, choices: Choices) -> dict[str, Any]:
+    own = spec.checkpoint or Checkpoint()
+    is_small = kind is not MethodType.FULL
+    return {
+        "every_steps": choices.choose("checkpoint.every_steps", own.every_steps, None, "told by the data"),
+        "keep": choices.choose("checkpoint.keep", own.keep, 2),
+        "keep_final": choices.choose("checkpoint.keep_final", own.keep_final, is_small, f"default of {kind.value}"),
+    }
 
 
 def _hyperparameters(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) -> dict[str, Any]:

@@ -33,21 +33,13 @@ CHUNK = 1024
 
 
 def refer(
-    base: Any,
-    recipe: Recipe,
-    spec: ResolvedSpec,
-    examples: Examples,
-    device: torch.device,
-    peers: Peers,
-    kept: Path,
-    begun: str = "",
+    base: Any, recipe: Recipe, spec: ResolvedSpec, examples: Examples, device: torch.device, peers: Peers, kept: Path
 ) -> Examples:
-    """The examples, each with its reference beside it where the recipe measures one. `kept`: a folder of this pod; `begun`: what the
-    job starts from, where `base` has that as its adapter."""
+    """The examples, each with its reference beside it where the recipe measures one. `kept`: a folder of this pod."""
     survey = recipe.reference(spec)
     if survey is None or not len(examples):
         return examples
-    file = kept / f"{key_of(base, spec, examples, begun)}.npy"
+    file = kept / f"{key_of(base, spec, examples)}.npy"
     known = np.load(file) if file.is_file() else None
     # Another pod of the gang may not have it: then all measure, each its share.
     if not all(peers.everyones(known is not None)):
@@ -112,13 +104,13 @@ def layer_by_layer(model: torch.nn.Module, device: torch.device) -> Iterator[Non
             handle.remove()
 
 
-def key_of(base: Any, spec: ResolvedSpec, examples: Examples, begun: str = "") -> str:
+def key_of(base: Any, spec: ResolvedSpec, examples: Examples) -> str:
     """Of all that decides what is measured: weights by their files, examples by their content, and the arithmetic."""
     files = sorted(Path(base.name_or_path).glob("*.safetensors"))
     told = {
+        "start": spec.start_from and spec.start_from.model_dump(mode="json"),
         "model": [spec.model.uri, *([file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files)],
         "base": [str(base.dtype), spec.method.quantization and spec.method.quantization.model_dump(mode="json")],
-        "begun": begun,
         "examples": examples.fingerprint(),
         "max_length": spec.hyperparameters.max_length,
         "arithmetic": [spec.compute.precision, spec.dataset.packing, spec.compute.micro_batch_tokens],

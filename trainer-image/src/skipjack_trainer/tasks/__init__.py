@@ -9,6 +9,7 @@ from . import sequence, span, written
 from .base import Recipe, Subject
 from .causal import CAUSAL
 from .classes import CLASSES_OF_TEXT
+from .drawing import DRAWING
 from .preference import PREFERENCE
 from .tags import TAGS_OF_WORDS
 
@@ -24,6 +25,7 @@ RECIPES: dict[Task, dict[Shape, Recipe]] = {
         Shape.ENCODER: span.ANSWERS,
     },
     Task.TRANSLATION: {Shape.DECODER: written.TRANSLATION, Shape.ENCODER_DECODER: sequence.TRANSLATION},
+    Task.TEXT_TO_IMAGE: {Shape.DIFFUSION: DRAWING},
 }
 """The same keys as data/writers has: what can be written can be learnt."""
 

@@ -44,6 +44,7 @@ class RowFormat(StrEnum):
     SOURCE_TARGET = "SourceTarget"
     SQUAD = "SQuAD"
     QUESTION_ANSWER = "QuestionAnswer"
+    IMAGE_CAPTION = "ImageCaption"
 
 
 class TrainOn(StrEnum):
@@ -93,7 +94,8 @@ class Source(APIModel):
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'."
+        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'. "
+        "Pictures lie beside the file that names them, or within it (.parquet)."
     )
     subset: Word | None = Field(
         None,
@@ -169,6 +171,12 @@ class Dataset(APIModel):
     )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
+    resolution: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="Width and height in pixels that pictures are scaled and cropped to. Default: those that the model draws.",
+    )
     packing: bool | None = Field(
         None, description="Put several rows into one sequence. Default: where the model allows it."
     )

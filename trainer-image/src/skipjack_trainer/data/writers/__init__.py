@@ -9,6 +9,7 @@ from ...shape import Shape
 from .answer import ANSWER
 from .base import Rows, Writer, Writing
 from .classes import CLASSIFYING
+from .picture import PICTURE
 from .preference import PREFERENCE
 from .sequence import SEQUENCE
 from .span import SPANS
@@ -23,6 +24,7 @@ WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGGING, Shape.DECODER: TAGGING},
     Task.QUESTION_ANSWERING: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE, Shape.ENCODER: SPANS},
     Task.TRANSLATION: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE},
+    Task.TEXT_TO_IMAGE: {Shape.DIFFUSION: PICTURE},
 }
 
 
