@@ -15,8 +15,8 @@ from skipjack_trainer.errors import ConfigurationInvalid
 ROWS = examples(8)
 
 
-def judging(task: str = "Chat", **own: Any) -> ResolvedSpec:
-    return settled(ROWS, task=Task(task), evaluation=own)
+def judging(task: Task = Task.CHAT, **own: Any) -> ResolvedSpec:
+    return settled(ROWS, task=task, evaluation=own)
 
 
 def bests(spec: ResolvedSpec, key: str, *values: float) -> list[Best]:
@@ -37,7 +37,7 @@ def test_of_losses_the_lowest_is_best_and_an_equal_one_is_no_better() -> None:
 
 
 def test_of_other_measures_the_highest_is_best() -> None:
-    assert bests(judging("TextClassification", metric="F1"), "f1", 0.5, 0.4, 0.6)[-1] == Best(30, 0.6)
+    assert bests(judging(Task.TEXT_CLASSIFICATION, metric="F1"), "f1", 0.5, 0.4, 0.6)[-1] == Best(30, 0.6)
 
 
 def test_what_is_better_by_less_than_min_delta_counts_as_no_better_until_it_adds_up() -> None:
@@ -65,7 +65,7 @@ def test_evaluations_that_decide_come_as_often_as_checkpoints_unless_asked_other
 
 
 def test_a_measure_that_the_task_is_not_judged_by_is_refused_with_those_that_it_is() -> None:
-    spec = judging("TextClassification", metric="F1").model_copy(update={"task": Task.CHAT})
+    spec = judging(Task.TEXT_CLASSIFICATION, metric="F1").model_copy(update={"task": Task.CHAT})
     with pytest.raises(ConfigurationInvalid, match=r"evaluation\.metric: Chat isn't judged by F1, it is by Loss"):
         refuse_unmeasured(spec, 5)
     with pytest.raises(ConfigurationInvalid, match=r"F1 isn't measured on these rows, loss is"):

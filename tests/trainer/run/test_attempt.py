@@ -33,7 +33,7 @@ def test_a_job_runs_from_spec_to_stored_adapter(tmp_path: Path) -> None:
     for value in told.told():
         assert f"`{value.field}`" in card
     assert "**light 3**" in card
-    assert not (folder / ".skipjack/uid-1/checkpoints").exists()
+    assert [place.name for place in (folder / ".skipjack/uid-1/checkpoints").glob("step-*")] == ["step-00000006-a1"]
 
 
 @pytest.mark.parametrize(("family", "precision"), [("llama", "FP32"), ("phi3", "FP32"), ("llama", "BF16")])

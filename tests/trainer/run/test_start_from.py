@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 from tests.trainer import tiny
 from tests.trainer.gangs import RESULT
-from tests.trainer.preferences import furnished, texts
 from tests.trainer.trainees import run_here
 
 from skipjack.api.v1alpha1.method import MethodType
@@ -25,6 +24,7 @@ from skipjack_trainer.errors import ConfigurationInvalid, DataInvalid, Interrupt
 
 NEXT: dict[str, Any] = {"output": {"uri": "pvc://models/next"}, "model": None}
 CONSTANT: dict[str, Any] = {"globalBatchSize": 4, "learningRate": 0.01, "scheduler": "Constant", "warmupRatio": 0}
+PAIRS: dict[str, Any] = {"train": [{"uri": "configmap://data/pairs.jsonl"}], "validationSplit": "4"}
 LORA: dict[str, Any] = {"type": "LoRA", "lora": {"rank": 4}}
 
 
@@ -98,18 +98,6 @@ def test_the_optimiser_is_fresh(tuned: Path, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
 
 
-def test_preferences_are_compared_with_the_model_that_training_begins_with(tuned: Path, tmp_path: Path) -> None:
-    """SFT, then DPO: before the first step no answer has gained anything on the reference, so the loss is log 2."""
-    root = copy(tuned, tmp_path)
-    told = then(SFT, task="Preference", hyperparameters={"maxSteps": 6, "globalBatchSize": 4, "learningRate": 0.01})
-    result = run_here(furnished(root, told, texts(24)))
-    assert result.metrics["heldout_loss_before"] == pytest.approx(math.log(2), abs=1e-6)
-    assert result.metrics["heldout_loss_after"] < 0.65
-    untold = then(SFT, output={"uri": "pvc://models/third"})
-    with pytest.raises(ConfigurationInvalid, match="write task: Preference"):
-        run_here(furnished(root, untold, texts(24)))
-
-
 def test_an_adapter_at_a_uri_is_gone_on_with_and_tells_its_settings_and_its_model(tuned: Path, tmp_path: Path) -> None:
     root = copy(tuned, tmp_path)
     adapter = root / "mnt/claims/models/adapter"
@@ -170,6 +158,36 @@ def test_an_adapter_is_trained_on_what_full_fine_tuning_left(tmp_path: Path) -> 
     assert result.metrics["heldout_loss_before"] == pytest.approx(ended.metrics["heldout_loss_after"], rel=1e-5)
     config = json.loads((tmp_path / "mnt/claims/models/next/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "pvc://models/out"
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_preferences_are_learnt_against_the_weights_that_are_started_from(
+    keeps: bool, tuned: Path, tmp_path: Path
+) -> None:
+    """Then both say the same of every answer, and DPO's loss is the logarithm of two."""
+    root = copy(tuned, tmp_path)
+    if not keeps:
+        shutil.rmtree(root / RESULT / ".skipjack")
+    told = then(SFT, dataset=PAIRS)
+    rows = [{"prompt": f"light {n}", "chosen": f"it is {n % 7}", "rejected": "no idea"} for n in range(12)]
+    tiny.furnish(root, told)
+    (root / "mnt/configmaps/data/pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run_here(root)
+    assert result.metrics["heldout_loss_before"] == pytest.approx(math.log(2), abs=1e-5)
+    assert result.metrics["heldout_loss_after"] < math.log(2)
+
+
+def test_preferences_are_not_gone_on_with_against_another_model_than_they_began_with(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"light {n}", "chosen": f"it is {n % 7}", "rejected": "no idea"} for n in range(24)]
+    first = tiny.resolved(method=LORA, task="Preference", dataset=PAIRS)
+    longer = then(first, start={"state": "Full"}, task="Preference", dataset=PAIRS, hyperparameters={"maxSteps": 9})
+    for told in (first, longer):
+        tiny.furnish(tmp_path, told)
+        (tmp_path / "mnt/configmaps/data/pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
+        if told is first:
+            run_here(tmp_path)
+    with pytest.raises(ConfigurationInvalid, match="answers are compared to the model that job sft began with"):
+        run_here(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [MethodType.LORA, MethodType.FULL])

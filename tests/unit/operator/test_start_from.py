@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.builders import catalogue, spec
+from tests.builders import base_model, catalogue, spec
 
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.api.v1alpha1.status import ConditionType
@@ -45,7 +45,7 @@ def dpo(status: dict[str, Any] | None = None, start: dict[str, Any] | None = Non
 
 
 def decided(own: dict[str, Any], before: Any, **changes: Any) -> Decision:
-    return decide(seen(own, before=before, **({"claims": CLAIMS} | changes)))
+    return decide(seen(own, before=before, **({"claims": CLAIMS, "catalogue": catalogue(base_model())} | changes)))
 
 
 def resolved(decision: Decision) -> ResolvedSpec:
@@ -110,6 +110,7 @@ def test_once_begun_it_needs_the_other_job_no_more() -> None:
         (dpo(), None, "StartNotFound", "there is no FineTuneJob sft in this namespace"),
         (dpo(start={"job": "bot"}), None, "StartNotFound", "bot is this job itself"),
         (dpo(model="hf://org/other"), sft("Complete"), "StartMismatch", "spec.model is hf://org/other, job sft was trained on pvc://bases/llama"),
+        (dpo(model="phi-3-mini"), sft("Complete"), "StartMismatch", "spec.model is hf://org/phi@main, job sft was trained on pvc://bases/llama"),
         (dpo(method={"type": "DoRA"}), sft("Complete"), "StartMismatch", "spec.method.type is DoRA, job sft was trained by LoRA"),
         (dpo(method={"type": "LoRA", "lora": {"rank": 8}}), sft("Complete"), "StartMismatch", "lora.rank is 8, of job sft it is 4"),
         (dpo(method={"type": "LoRA", "lora": {"targetModules": ["q_proj"]}}), sft("Complete"), "StartMismatch", 'is ["q_proj"], of job sft it is null'),

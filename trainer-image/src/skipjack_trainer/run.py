@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -94,16 +95,18 @@ def run(pod: Pod, stop: Stop) -> Result:
             # Its turns end by a token of their own, at which the tuned model is to stop.
             base.generation_config.eos_token_id = tokenizer.eos_token_id
         recipe.configure(base.config, tokenizer, prepared.train[0])
-        if start and recipe.reference(spec):
-            start.refuse_unmeasured()
+        refer_to = partial(
+            refer, recipe=recipe, spec=spec, device=device, peers=peers, kept=access.scratch / "reference"
+        )
         rows = [prepared.train, prepared.validation]
-        if not (start and start.adapter):
+        if start is None or not start.is_adapter:
             # Before a method is attached: some change what the model says by that alone.
-            rows = [refer(base, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
+            rows = [refer_to(base, examples=some) for some in rows]
         model = quicken(attached(base, spec))
-        if start and start.adapter:
-            model = start.attached(model, spec)
-            rows = [refer(model, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
+        if start is not None and start.is_adapter:
+            # With what it starts from: that is the model which answers are compared to.
+            start.take(model, spec, peers)
+            rows = [refer_to(model, examples=some) for some in rows]
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -182,12 +185,13 @@ def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None
 
 def first(run: Trainee, data: str, start: Start | None, tell: Callable[[str], None]) -> State:
     """The state before this job's first step: what was there before it, measured."""
-    taken = start.take(run.strategy) if start else None
+    taken = None
     if start is not None:
         tell(f"starting from {start.lineage[-1]}")
-    if taken is not None and start is not None:
-        refuse_another_course(run, taken, data, start.title)
-    method, is_first = run.strategy.objective.method, start is None or not start.changes_the_adapter
+        if start.goes_on:
+            taken = start.state(run.strategy)
+            refuse_another_course(run, taken, data, start.title)
+    method, is_first = run.strategy.objective.method, start is None or not start.is_adapter
     with method.untouched(run.model) if is_first else nullcontext():
         before = Before(heldout(run, "before"), answers(run), data)
     return State(taken.step, [], before, taken.scale) if taken else State(0, [], before)
@@ -198,6 +202,10 @@ def refuse_another_course(run: Trainee, taken: State, data: str, title: str) -> 
     if taken.before.data != data:
         raise DataInvalid(
             f"dataset.train: its rows are others than those of {title}, which state Full goes on with: name the same, or choose state: Weights."
+        )
+    if run.recipe.reference(run.spec) is not None:
+        raise ConfigurationInvalid(
+            f"startFrom.state: answers are compared to the model that {title} began with, and state Full begins with another: choose Weights."
         )
     steps = run.spec.hyperparameters.max_steps or 0
     if taken.step >= steps:

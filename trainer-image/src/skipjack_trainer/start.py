@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skipjack.api.v1alpha1.dataset import Task
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.api.v1alpha1.start import BEST, LAST, StartState
 from skipjack.protocol import Result
@@ -16,11 +15,13 @@ from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedStart
 
 from .adapter import ADAPTER_CONFIG, TENSORS, agreed, set_adapter
-from .engine.checkpoint import STATE, Checkpoints, State, as_stored, step_of, weights_alone
+from .engine.checkpoint import STATE, Checkpoints, State, step_of, take_weights
+from .engine.peers import Peers
 from .engine.strategies import Strategy
 from .errors import ConfigurationInvalid, ModelNotFound
 from .export.merge import merge
 from .export.output import MARK, checkpoints_of
+from .methods import METHODS
 from .storage import Access, Located, open_store
 
 
@@ -30,7 +31,7 @@ class Start:
 
     title: str
     """As people call it."""
-    state: StartState
+    kind: StartState
     lineage: tuple[str, ...]
     """How these weights came about, the oldest first; this start is the last."""
     adapter: Path | None = None
@@ -43,43 +44,42 @@ class Start:
         """The base model, with the adapter in its weights where all of them are to be trained."""
         return merge(base, self.adapter) if self.adapter and spec.method.type is MethodType.FULL else base
 
-    def attached(self, model: Any, spec: ResolvedSpec) -> Any:
-        """The model with its adapter as it was stored. Raises ConfigurationInvalid where it is none that the spec trains."""
-        if self.adapter and spec.method.type is not MethodType.FULL:
-            set_adapter(model, self.adapter, self.title)
-        return model
-
-    def refuse_unmeasured(self) -> None:
-        """Raises ConfigurationInvalid where the model that training begins with isn't whole before its checkpoint is read, and a
-        reference is measured on it."""
-        if self.checkpoints is not None and self.state is StartState.WEIGHTS:
-            raise ConfigurationInvalid(
-                f"startFrom: preferences are compared with the model that {self.title} stored: write task: Preference, and leave "
-                "startFrom.checkpoint out."
-            )
+    @property
+    def goes_on(self) -> bool:
+        """Whether all of a job's state is taken up."""
+        return self.kind is StartState.FULL
 
     @property
-    def changes_the_adapter(self) -> bool:
-        """Whether the model with its adapter, not the one without it, is where training begins."""
+    def is_adapter(self) -> bool:
+        """Whether weights are taken once the method is attached, so that the model with its adapter is where training begins."""
         return self.adapter is not None or self.checkpoints is not None
 
-    def take(self, strategy: Strategy) -> State | None:
-        """Takes the checkpoint, where it is one; its state, where all of it is gone on with. All ranks must call it.
+    def take(self, model: Any, spec: ResolvedSpec, peers: Peers) -> None:
+        """Gives the model, which no strategy has laid out yet, the weights that it starts from. All ranks must call it.
 
-        Raises ConfigurationInvalid, ModelNotFound.
+        Raises ConfigurationInvalid where they are not those of what is trained here, ModelNotFound.
         """
-        if self.checkpoints is None:
-            return None
-        goes_on = self.state is StartState.FULL
-        state = self.checkpoints.restore(strategy, self.step, as_stored if goes_on else weights_alone)
-        if state is None:
+        if self.checkpoints is not None:
+            _, files = self._found(self.checkpoints, peers)
+            take_weights(model, METHODS[spec.method.type], files)
+        elif self.adapter is not None and spec.method.type is not MethodType.FULL:
+            set_adapter(model, self.adapter, self.title)
+
+    def state(self, strategy: Strategy) -> State:
+        """Takes weights, optimiser and step from the checkpoint. All ranks must call it. Raises ModelNotFound."""
+        assert self.checkpoints is not None, "`choose` finds one for state Full"
+        self._found(self.checkpoints, strategy.peers)
+        state = self.checkpoints.restore(strategy, self.step)
+        assert state is not None, "it was found whole"
+        return state
+
+    def _found(self, checkpoints: Checkpoints, peers: Peers) -> tuple[State, list[Path]]:
+        found = checkpoints.newest(peers, self.step)
+        if found is None:
             raise ModelNotFound(
                 f"startFrom: the checkpoint of step {self.step} of {self.title} can't be read: choose another."
             )
-        if goes_on:
-            return state
-        strategy.take_step(0)
-        return None
+        return found
 
 
 def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec]:
@@ -107,7 +107,7 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
     step = choose(
         own, result, steps, _best(checkpoints, access) if own.checkpoint == BEST and not mark else None, title
     )
-    if step is None and kind is spec.method.type and result and result.stored_step in steps and not _compares(spec):
+    if step is None and kind is spec.method.type and result and result.stored_step in steps:
         # As it was trained: some methods store their adapter in another form.
         step = result.stored_step
     told = f"{title} ({own.uri}), {f'step {step}' if step else 'as it is stored'}, {own.state.value}"
@@ -121,11 +121,6 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
         is_merged = spec.method.type is MethodType.FULL
         return Start(title, own.state, lineage, adapter=folder), agreed(spec, adapter, folder, title, is_merged)
     return Start(title, own.state, lineage), _of_whole_model(spec, place, access)
-
-
-def _compares(spec: ResolvedSpec) -> bool:
-    """Whether the spec says that the model is to be compared with the one that it starts from, which a stored adapter tells."""
-    return spec.task is Task.PREFERENCE or spec.preference is not None
 
 
 def choose(own: ResolvedStart, result: Result | None, steps: Sequence[int], best: int | None, title: str) -> int | None:

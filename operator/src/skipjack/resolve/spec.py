@@ -35,7 +35,7 @@ def resolve_spec(
     refuse_labels(spec)
     choices, own = Choices(), spec
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
-    spec = continued(own, before)
+    spec = continued(own, before, catalogue)
     method, about = resolve_method(spec.method, compute, choices)
     settings = {
         "model": _model(spec, catalogue, choices).model_dump(),

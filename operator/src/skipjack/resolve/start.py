@@ -11,7 +11,7 @@ from ..api.v1alpha1.finetunejob import FineTuneJobSpec
 from ..api.v1alpha1.learning import Hyperparameters
 from ..api.v1alpha1.method import Method, MethodType, block_of
 from ..api.v1alpha1.start import BEST, LAST, StartState
-from .catalogue import SpecRefused
+from .catalogue import Catalogue, SpecRefused
 from .choices import OWN, Choices
 from .resolved import ResolvedStart
 
@@ -55,12 +55,12 @@ class Predecessor:
         }
 
 
-def continued(spec: FineTuneJobSpec, before: Predecessor | None) -> FineTuneJobSpec:
+def continued(spec: FineTuneJobSpec, before: Predecessor | None, catalogue: Catalogue) -> FineTuneJobSpec:
     """`spec` with what the job before it gives. Raises SpecRefused where the two don't go together."""
     if before is None:
         return spec
     assert spec.start_from is not None, "else there is nothing before it"
-    _refuse_other_model(spec, before)
+    _refuse_other_model(spec, before, catalogue)
     takes_all = spec.start_from.state is StartState.FULL
     method = _method(spec.method, before, takes_all)
     settings = _hyperparameters(spec.hyperparameters, before) if takes_all else spec.hyperparameters
@@ -90,11 +90,12 @@ def _said(prefix: str, block: Any) -> dict[str, Any]:
     return found
 
 
-def _refuse_other_model(spec: FineTuneJobSpec, before: Predecessor) -> None:
-    own, theirs = spec.model, str(before.values["model.uri"])
-    if before.is_settled:
+def _refuse_other_model(spec: FineTuneJobSpec, before: Predecessor, catalogue: Catalogue) -> None:
+    if before.is_settled or spec.model is None:
         return
-    if own is not None and "://" in own and own.partition("@")[0] not in (theirs.partition("@")[0], before.output):
+    own = spec.model if "://" in spec.model else catalogue.base_model(spec.model).spec.uri
+    theirs = str(before.values["model.uri"])
+    if own.partition("@")[0] not in (theirs.partition("@")[0], before.output):
         raise SpecRefused(
             "StartMismatch",
             f"spec.model is {own}, job {before.name} was trained on {theirs}: leave model out, or name that.",

@@ -20,10 +20,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ..errors import ConfigurationInvalid, Interrupted
-from ..methods.base import Tensors
+from ..methods.base import Method, Tensors
 from ..storage import Store
 from .best import Best
 from .objective import trained
+from .peers import Peers
 from .scale import LossScale
 from .strategies import Strategy
 
@@ -65,18 +66,6 @@ class State:
         told = json.loads(file.read_text())
         best = Best(**told["best"]) if told.get("best") else None
         return cls(told["step"], told["curve"], Before(**told["before"]), LossScale(**told["scale"]), best)
-
-
-Change = Callable[[Tensors], Tensors]
-
-
-def as_stored(state: Tensors) -> Tensors:
-    return state
-
-
-def weights_alone(state: Tensors) -> Tensors:
-    """The weight, with moments as before the first step."""
-    return {kind: tensor if kind == "weight" else torch.zeros_like(tensor) for kind, tensor in state.items()}
 
 
 class Checkpoints:
@@ -138,27 +127,38 @@ class Checkpoints:
         entries = self.store.list(self.prefix) if self.store.exists(self.prefix) else []
         return sorted((e.path.rpartition("/")[0] for e in entries if e.path.endswith(f"/{MANIFEST}")), reverse=True)
 
-    def restore(self, strategy: Strategy, step: int | None = None, change: Change = as_stored) -> State | None:
-        """Brings back the newest whole checkpoint, or that of `step`; None when there is none. A damaged one is told and passed over.
+    def restore(self, strategy: Strategy, step: int | None = None) -> State | None:
+        """Brings back the newest whole checkpoint, or that of `step`; None when there is none. All ranks must call it.
+
+        Raises ConfigurationInvalid where it holds what isn't trained here.
+        """
+        found = self.newest(strategy.peers, step)
+        if found is None:
+            return None
+        state, files = found
+        objective = strategy.objective
+        take(objective.model, objective.method, files, objective.device, strategy.take)
+        strategy.take_step(state.step)
+        return state
+
+    def newest(self, peers: Peers, step: int | None = None) -> tuple[State, list[Path]] | None:
+        """The newest whole checkpoint, or that of `step`, and its parts on this machine. A damaged one is told and passed over.
 
         All ranks must call it. Each looks over its share of the files; what one finds damaged counts for all.
         """
-        rank, world = strategy.peers.rank, strategy.peers.world
         for place in self.complete():
             if step is not None and step_of(place) != step:
                 continue
             told = self._files(place)
-            files = {name: self._bring(f"{place}/{name}", rank) for name in told or {}}
-            mine = sorted(files)[rank::world]
+            files = {name: self._bring(f"{place}/{name}", peers.rank) for name in told or {}}
+            mine = sorted(files)[peers.rank :: peers.world]
             faults = [MANIFEST] if told is None else [name for name in mine if not is_whole(files[name], told[name])]
-            damaged = sorted({name for found in strategy.peers.everyones(faults) for name in found})
+            damaged = sorted({name for found in peers.everyones(faults) for name in found})
             if damaged:
                 self.say(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before")
                 continue
-            state = State.read(files[STATE])
-            take(strategy, [file for name, file in files.items() if name != STATE], change)
-            strategy.take_step(state.step)
-            return state
+            whole = {name: file for name, file in files.items() if file is not None}
+            return State.read(whole.pop(STATE)), list(whole.values())
         return None
 
     def clear(self) -> None:
@@ -219,8 +219,10 @@ def parts(strategy: Strategy) -> Iterator[dict[str, torch.Tensor]]:
         yield part
 
 
-def take(strategy: Strategy, files: list[Path], change: Change = as_stored) -> None:
-    """Sets all parameters from the parts, one at a time and in the same order on all ranks. Raises ConfigurationInvalid."""
+def take(
+    model: Any, method: Method, files: list[Path], device: torch.device, put: Callable[[str, Tensors], None]
+) -> None:
+    """Puts each parameter's state from the parts, one at a time and in the same order on all ranks. Raises ConfigurationInvalid."""
     with ExitStack() as opened:
         kinds: dict[str, dict[str, Any]] = {}
         for file in files:
@@ -228,20 +230,31 @@ def take(strategy: Strategy, files: list[Path], change: Change = as_stored) -> N
             for key in part.keys():  # noqa: SIM118 -- it is no dictionary
                 kind, _, name = key.partition(":")
                 kinds.setdefault(name, {})[kind] = part
-        refuse_others(strategy, {name for name, parts_of in kinds.items() if EXTRA not in parts_of})
-        device, extra = strategy.objective.device, {}
+        refuse_others(model, {name for name, parts_of in kinds.items() if EXTRA not in parts_of})
+        extra: dict[str, torch.Tensor] = {}
         for name, parts_of in sorted(kinds.items()):
             state = {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()}
             if EXTRA in state:
                 extra[name] = state[EXTRA]
             else:
-                strategy.take(name, change(state))
-        strategy.objective.method.take_extra(strategy.objective.model, extra)
+                put(name, state)
+        method.take_extra(model, extra)
 
 
-def refuse_others(strategy: Strategy, stored: set[str]) -> None:
+@torch.no_grad()
+def take_weights(model: Any, method: Method, files: list[Path]) -> None:
+    """Gives a model that no strategy has laid out yet the weights alone. Raises ConfigurationInvalid."""
+    parameters = dict(trained(model))
+
+    def put(name: str, state: Tensors) -> None:
+        parameters[name].copy_(state["weight"])
+
+    take(model, method, files, next(iter(parameters.values())).device, put)
+
+
+def refuse_others(model: Any, stored: set[str]) -> None:
     """Raises ConfigurationInvalid where what was trained then is not what is trained now."""
-    here = {name for name, _ in trained(strategy.objective.model)}
+    here = {name for name, _ in trained(model)}
     if stored != here:
         only = [min(some, default="nothing more") for some in (stored - here, here - stored)]
         raise ConfigurationInvalid(
