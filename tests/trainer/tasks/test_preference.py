@@ -92,7 +92,9 @@ def test_rewards_are_gains_on_the_reference_or_log_probabilities_a_token() -> No
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("family", "packing"), [("llama", True), ("phi3small", True), ("llama", False), ("gpt2", False)])
+@pytest.mark.parametrize(
+    ("family", "packing"), [("llama", True), ("phi3small", True), ("llama", False), ("gpt2", False)]
+)
 def test_each_answer_has_the_log_probability_that_it_has_alone(family: str, packing: bool) -> None:
     model, rows = tiny.model(family).eval(), rows_for("DPO", 4)
     expected = []

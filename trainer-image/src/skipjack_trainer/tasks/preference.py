@@ -133,6 +133,4 @@ def score(examples: Sequence[Example], predictions: Sequence[list[float]], label
     }
 
 
-PREFERENCE = Recipe(
-    Head.NEXT_TOKEN, batch, loss, predict, score, answer=answer, reference=reference, baseline=baseline
-)
+PREFERENCE = Recipe(Head.NEXT_TOKEN, batch, loss, predict, score, answer=answer, reference=reference, baseline=baseline)
