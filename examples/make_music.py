@@ -13,12 +13,12 @@ from pathlib import Path
 SCALES = {"C": "CDEFGABc", "G": "GABcdefg", "D": "DEFGABcd", "Am": "ABcdefga", "Em": "EFGABcde", "Dm": "DEFGABcd"}
 """Eight notes from the tonic up, as they are written in that key."""
 RHYTHMS = {
-    "4/4": ([2, 2, 2, 2], [4, 2, 2], [2, 2, 4], [2, 1, 1, 2, 2], [3, 1, 2, 2]),
-    "3/4": ([2, 2, 2], [4, 2], [2, 1, 1, 2], [3, 1, 2]),
-    "6/8": ([3, 3], [1, 1, 1, 3], [2, 1, 2, 1], [1, 1, 1, 1, 1, 1]),
-    "2/4": ([2, 2], [1, 1, 2], [2, 1, 1], [3, 1]),
+    "4/4": ([4, 4], [4, 2, 2], [4, 1, 1, 2]),
+    "3/4": ([2, 4], [2, 2, 2], [2, 1, 1, 2]),
+    "6/8": ([3, 3], [3, 2, 1], [3, 1, 1, 1]),
+    "2/4": ([1, 1, 2], [1, 1, 1, 1]),
 }
-"""How a bar may be divided, in eighths."""
+"""How a bar may be divided, in eighths; a tune ends with its metre's first. Each dance has a first beat of its own length."""
 KINDS = {"4/4": "Reel", "3/4": "Waltz", "6/8": "Jig", "2/4": "Polka"}
 PLACES = ["Corran", "Gull", "Hollow", "Marrow", "Tammas", "Petrel", "Maren", "Windle", "Skerry", "Harbour"]
 BARS = 4
@@ -31,8 +31,8 @@ def header(number: int, place: str, metre: str, key: str) -> str:
 
 def melody(metre: str, key: str, draw: random.Random) -> str:
     """Bars of steps and small leaps; the first rhythm comes back in the third bar, the last note is the tonic."""
-    scale, eighths = SCALES[key], sum(RHYTHMS[metre][0])
-    first, second = draw.sample(RHYTHMS[metre], 2)
+    scale, rhythms = SCALES[key], RHYTHMS[metre]
+    first, second = draw.sample(rhythms, 2)
     at, bars = draw.choice([0, 2, 4]), []
     for rhythm in (first, second, first):
         notes = []
@@ -40,8 +40,9 @@ def melody(metre: str, key: str, draw: random.Random) -> str:
             notes.append(written(scale[at], length))
             at = min(max(at + draw.choice([-2, -1, -1, 1, 1, 2]), 0), len(scale) - 1)
         bars.append(" ".join(notes))
-    long = eighths // 2
-    return " | ".join([*bars, f"{written(scale[1], eighths - long)} {written(scale[0], long)}"]) + " |]\n"
+    *leading, last = rhythms[0]
+    bars.append(" ".join([*(written(scale[1], length) for length in leading), written(scale[0], last)]))
+    return " | ".join(bars) + " |]\n"
 
 
 def written(note: str, eighths: int) -> str:

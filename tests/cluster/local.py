@@ -108,7 +108,7 @@ def kubectl(kubernetes: Path, *arguments: str) -> str:
 
 def make_models() -> Path:
     """The folder of what the hub serves, a real small model among it; made out of packages once."""
-    content = CACHE / f"hub-{key(Path(hub.__file__).parent / 'make_models.py')}"
+    content = CACHE / f"hub-{key(*Path(hub.__file__).parent.glob('make_*.py'))}"
     if not (content / ".done").exists():
         with step("making the hub's models from their packages"):
             python = os.environ.get("SKIPJACK_PYTHON") or ROOT / ".venv/bin/python"

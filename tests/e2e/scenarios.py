@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,3 +66,24 @@ def told(seen: dict[str, Any]) -> dict[str, float]:
 def resolved(seen: dict[str, Any], field_name: str) -> str:
     values = {value["field"]: value["value"] for value in seen["status"]["resolved"]}
     return str(values[field_name]).strip('"')
+
+
+def stored(kubectl: Kubectl, image: str, path: str) -> bytes:
+    """A file on the claim `models`, as a pod of the trainer's image reads it."""
+    name = "reads-" + "".join(letter if letter.isalnum() else "-" for letter in path.lower())
+    container = {
+        "name": "read",
+        "image": image,
+        "command": ["base64", "--wrap=0", f"/models/{path}"],
+        "volumeMounts": [{"name": "models", "mountPath": "/models", "readOnly": True}],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    kubectl.until("pod", name, lambda seen: seen["status"].get("phase") == "Succeeded", 60)
+    return base64.b64decode(kubectl("logs", name))

@@ -9,13 +9,24 @@ from typing import Any
 import pytest
 from tests.cluster import Cluster
 from tests.support import tables
-from tests.support.kubectl import a_namespace
+from tests.support.abc_notation import tunes_of, validity
+from tests.support.kubectl import Kubectl, a_namespace
 
-from .scenarios import Scenario, load, resolved, told, train
+from .scenarios import Scenario, load, resolved, stored, told, train
 
 pytestmark = pytest.mark.cluster
 
-SCENARIOS: tuple[Scenario, ...] = ()
+SCENARIOS = (
+    Scenario("Domain adaptation", "domain-text.yaml", "loss", 2.5, {"domain": "domain"}),
+    Scenario("Instructions", "instructions.yaml", "loss", 0.8, {"instructions": "instructions"}),
+    Scenario("Text classification", "classification.yaml", "f1", 0.7, {"tickets": "tickets"}),
+    Scenario("Named entities", "entities.yaml", "f1", 0.7, {"harbour": "harbour"}),
+    Scenario("Translation", "translation.yaml", "bleu", 60, {"tongue": "tongue"}),
+    Scenario("Question answering", "question-answering.yaml", "f1", 0.7, {"pilots": "pilots"}),
+    Scenario("Chatbot", "chatbot.yaml", "loss", 0.3, {"ferries": "ferries"}),
+    Scenario("Preferences", "preference.yaml", "reward_accuracy", 0.9, {"bindery": "bindery"}),
+    Scenario("Music", "music.yaml", "loss", 1.3, {"music": "music"}),
+)
 MEASURED = ("before", "after", "seconds", "peak MiB", "trained")
 COLUMNS = ("example", "data", "base model", "method", "held-out rows are judged by", *MEASURED)
 
@@ -23,10 +34,15 @@ Ended = Callable[[Scenario], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def ended(cluster: Cluster) -> Iterator[Ended]:
+def kubectl(cluster: Cluster) -> Iterator[Kubectl]:
+    with a_namespace(cluster) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ended(kubectl: Kubectl) -> Ended:
     """Each scenario's job at its end, trained once."""
-    with a_namespace(cluster) as kubectl:
-        yield cache(lambda scenario: train(kubectl, scenario))
+    return cache(lambda scenario: train(kubectl, scenario))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -35,6 +51,16 @@ def test_an_example_learns_what_the_untouched_model_cannot(ended: Ended, scenari
     before, after = (metrics[f"heldout_{scenario.metric}_{when}"] for when in ("before", "after"))
     assert not scenario.passes(before)
     assert scenario.passes(after), f"{scenario.metric} was {before:.3f} and is {after:.3f}, not {scenario.bar}"
+
+
+def test_tunes_are_written_that_a_parser_of_abc_notation_accepts(
+    ended: Ended, kubectl: Kubectl, cluster: Cluster
+) -> None:
+    told(ended(next(scenario for scenario in SCENARIOS if scenario.name == "Music")))
+    card = stored(kubectl, cluster.trainer_image, "music/README.md").decode()
+    before, after = zip(*tunes_of(card), strict=True)
+    assert sum(map(validity, before)) <= 1
+    assert sum(map(validity, after)) >= 4
 
 
 def test_the_page_tells_what_was_seen(ended: Ended) -> None:

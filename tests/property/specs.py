@@ -80,7 +80,10 @@ integrations = st.lists(
 specs = st.fixed_dictionaries(
     {
         "model": names | claims | hubs,
-        "dataset": st.fixed_dictionaries({"train": st.lists(sources, min_size=1, max_size=4)}),
+        "dataset": st.fixed_dictionaries(
+            {"train": st.lists(sources, min_size=1, max_size=4)},
+            optional={"stride": st.integers(0, 7), "instruction": nasty.filter(bool)},
+        ),
         "output": st.fixed_dictionaries({"uri": claims}),
     },
     optional={

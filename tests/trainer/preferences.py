@@ -13,6 +13,7 @@ from tests.trainer import tiny
 from tests.trainer.trainees import CPU, attached, base_of, example, settled
 
 from skipjack.api.v1alpha1.dataset import Task
+from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.data.example import PARTS, WEIGHT, Example, Examples, first_of_each
 from skipjack_trainer.data.table import read_table, write_table
 from skipjack_trainer.data.writers.preference import DESIRABLE, MISMATCHED, MISMATCHED_WEIGHTS
@@ -75,9 +76,9 @@ def judgements(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def furnished(root: Path, rows: Sequence[dict[str, Any]], **changes: Any) -> Path:
+def furnished(root: Path, told: ResolvedSpec, rows: Sequence[dict[str, Any]]) -> Path:
     """A pod with the rows, eight of which are held out too."""
-    tiny.furnish(root, tiny.resolved(**changes), rows)
+    tiny.furnish(root, told, rows)
     held_out = "".join(json.dumps(row) + "\n" for row in rows[:8])
     (root / "mnt/configmaps/data/held.jsonl").write_text(held_out)
     return root

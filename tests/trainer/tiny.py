@@ -18,7 +18,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from skipjack.resolve import ResolvedSpec, resolve_spec
+from skipjack.resolve import Predecessor, ResolvedSpec, resolve_spec
 from skipjack_trainer.models.phi3small import register
 from skipjack_trainer.shape import ModelFacts, Shape
 
@@ -95,7 +95,7 @@ def chats(rows: int) -> list[dict[str, Any]]:
     ]
 
 
-def resolved(**changes: Any) -> ResolvedSpec:
+def resolved(before: Predecessor | None = None, uid: str = "uid-1", **changes: Any) -> ResolvedSpec:
     usual: dict[str, Any] = {
         "model": "pvc://models/base",
         "dataset": {
@@ -108,7 +108,7 @@ def resolved(**changes: Any) -> ResolvedSpec:
         "compute": {"precision": "FP32", "microBatchTokens": 96},
     }
     kind = node_type(default=True, precisions=["FP32", "BF16", "FP16"])
-    return resolve_spec(spec(**(usual | changes)), "job", "team", "uid-1", catalogue(kind))
+    return resolve_spec(spec(**(usual | changes)), "job", "team", uid, catalogue(kind), before)
 
 
 def furnish(

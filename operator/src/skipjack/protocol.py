@@ -122,6 +122,10 @@ class Result(Message):
     message: str = ""
     step: int = 0
     steps: int = 0
+    stored_step: int | None = None
+    """Of the weights that are stored."""
+    best_step: int | None = None
+    """Of the best evaluation, where evaluations were compared."""
     output_uri: str | None = None
     output_digest: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from skipjack.protocol import JOB_UID_LABEL
 from skipjack.resolve import Catalogue
 from skipjack_operator.catalogue import Shelf
 from skipjack_operator.client import EVENTS, FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object, Objects
+from skipjack_operator.decide.before import URI, is_settled, values_of
 from skipjack_operator.decide.ends import has_ended, is_over
 from skipjack_operator.decide.types import Observed, number_of
 from skipjack_operator.manifests import PodEnvironment
@@ -31,7 +32,8 @@ async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> O
     offered = await shelf.catalogue()
     uid = job["metadata"]["uid"]
     attempts = [a for a in await kube.list(JOBS, namespace, f"{JOB_UID_LABEL}={uid}") if is_child_of(a, uid)]
-    claimed = [] if has_ended(job) else _claims(job, offered)
+    before = await _before(kube, job)
+    claimed = [] if has_ended(job) else _claims(job, before, offered)
     newest = max(attempts, key=number_of, default=None)
     pods = await _pods(kube, newest) if newest else []
     claims = await asyncio.gather(*(kube.get(PERSISTENT_VOLUME_CLAIMS, namespace, claim) for claim in claimed))
@@ -43,6 +45,7 @@ async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> O
         catalogue=offered,
         site=site,
         now=datetime.now(UTC),
+        before=before,
         warnings=tuple(await _warnings(kube, newest) if newest and _lacks_pods(newest, pods) else ()),
     )
 
@@ -66,12 +69,25 @@ async def _warnings(kube: Kube, attempt: Object) -> Objects:
     )
 
 
-def _claims(job: Object, offered: Catalogue) -> list[str]:
-    """Claims that the spec names, itself or by its BaseModel; of a spec that can't be read none, for it will be refused."""
+async def _before(kube: Kube, job: Object) -> Object | None:
+    """The job that this one starts from; None where none is named, and once the status tells all of it."""
+    name = (job["spec"].get("startFrom") or {}).get("job")
+    if not name or has_ended(job) or is_settled(job):
+        return None
+    return await kube.get(FINE_TUNE_JOBS, job["metadata"]["namespace"], name)
+
+
+def _claims(job: Object, before: Object | None, offered: Catalogue) -> list[str]:
+    """Claims that the spec names, itself, by its BaseModel or by what it starts from; of a spec that can't be read none, for it
+    will be refused."""
     try:
         spec = FineTuneJobSpec.model_validate(job["spec"])
     except ValidationError:
         return []
     model = next((known.spec.uri for known in offered.base_models if known.name == spec.model), spec.model)
     sources = (*spec.dataset.train, *(spec.dataset.validation or ()))
-    return names([model, spec.output.uri, *(source.uri for source in sources)], "pvc")
+    start = [spec.start_from.uri] if spec.start_from else []
+    told = [values.get(field) for values in map(values_of, filter(None, (job, before))) for field in ("model.uri", URI)]
+    theirs = [before["spec"]["output"]["uri"]] if before else []
+    uris = [model, *start, *told, *theirs, spec.output.uri, *(source.uri for source in sources)]
+    return names([uri for uri in uris if uri], "pvc")

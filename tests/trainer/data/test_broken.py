@@ -12,8 +12,10 @@ from tests.trainer import tiny
 from tests.trainer.data import chats
 from tests.trainer.data.test_prepare import write
 
+from skipjack.api.v1alpha1.dataset import ChatTemplate
 from skipjack_trainer.data.prepare import prepare
 from skipjack_trainer.data.sources import fetch
+from skipjack_trainer.data.templates import dressed
 from skipjack_trainer.errors import DataInvalid
 from skipjack_trainer.storage import Access
 
@@ -151,5 +153,7 @@ def test_what_only_looks_broken_is_learnt(tmp_path: Path, row: dict[str, Any]) -
     write(tmp_path / "claims/data/rows.jsonl", json.dumps(row))
     spec = tiny.resolved(dataset={"train": [{"uri": "pvc://data/rows.jsonl"}]})
     access = Access(claims=tmp_path / "claims", scratch=tmp_path / "scratch")
-    ready = prepare(spec, fetch(spec, access), chats.tokenizer(chats.SMOLLM), tiny.FACTS, access.scratch)
+    ready = prepare(
+        spec, fetch(spec, access), dressed(tiny.tokenizer(None), ChatTemplate.QWEN_3), tiny.FACTS, access.scratch
+    )
     assert ready.facts["learntTokens"] > 0

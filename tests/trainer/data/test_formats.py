@@ -9,11 +9,15 @@ import pytest
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack_trainer.data.formats import (
+    Answer,
     Chat,
     Classified,
     Document,
+    Picture,
+    Question,
     RowProblem,
     Tagged,
+    Translation,
     interpret,
     recognise,
     task_of,
@@ -21,11 +25,15 @@ from skipjack_trainer.data.formats import (
 from skipjack_trainer.errors import DataInvalid
 
 SAID = ({"role": "user", "content": "one?"}, {"role": "assistant", "content": "uno"})
+ASKED = {"question": "Which?", "context": "The light is red."}
 TASKS = {
     Chat: Task.CHAT,
     Document: Task.COMPLETION,
     Classified: Task.TEXT_CLASSIFICATION,
     Tagged: Task.TOKEN_CLASSIFICATION,
+    Translation: Task.TRANSLATION,
+    Question: Task.QUESTION_ANSWERING,
+    Picture: Task.TEXT_TO_IMAGE,
 }
 LIGHT = Tagged("red", ((0, 3),), ("B-LIGHT",), "tags")
 ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
@@ -45,6 +53,13 @@ ROWS: dict[RowFormat, tuple[dict[str, Any], Any]] = {
         {"text": "red", "entities": [{"start": 0, "end": 3, "label": "LIGHT"}]},
         replace(LIGHT, field="entities"),
     ),
+    RowFormat.SOURCE_TARGET: ({"source": "one", "target": "uno"}, Translation("one", "uno")),
+    RowFormat.SQUAD: (
+        ASKED | {"answers": {"text": ["red"], "answer_start": [13]}},
+        Question("Which?", "The light is red.", (Answer("red", 13),)),
+    ),
+    RowFormat.QUESTION_ANSWER: ({"question": "Which?", "answer": "Red."}, Question("Which?", "", (Answer("Red."),))),
+    RowFormat.IMAGE_CAPTION: ({"file_name": "1.png", "text": "a boat"}, Picture("1.png", "a boat", "file_name")),
 }
 
 
@@ -59,9 +74,9 @@ def test_a_layout_is_recognised_by_its_columns_whatever_stands_beside_them(layou
 
 def test_columns_that_fit_nothing_are_told_with_what_would() -> None:
     with pytest.raises(
-        DataInvalid, match=r"a\.csv row 1: columns answer, question fit no known layout.*completion \+ prompt"
+        DataInvalid, match=r"a\.csv row 1: columns query, reply fit no known layout.*completion \+ prompt"
     ):
-        recognise({"question", "answer"}, "a.csv row 1")
+        recognise({"query", "reply"}, "a.csv row 1")
     with pytest.raises(DataInvalid) as caught:
         recognise({f"column{n:04}" for n in range(5000)}, "a.csv row 1")
     assert len(str(caught.value)) < 1000
@@ -72,6 +87,37 @@ def test_columns_that_fit_several_layouts_are_told_with_how_to_choose() -> None:
         DataInvalid, match=r"text fit several layouts \(Messages, Text\): name one in the source's `format`"
     ):
         recognise({"messages", "text"}, "a.jsonl:1")
+
+
+def test_the_direction_of_a_translation_is_never_guessed() -> None:
+    with pytest.raises(
+        DataInvalid, match=r"a\.jsonl:1: .*source's `columns`, \{source: translation\.en, target: translation\.de\}"
+    ):
+        recognise({"id", "translation"}, "a.jsonl:1")
+    assert recognise({"source", "target", "translation"}, "a.jsonl:1") is RowFormat.SOURCE_TARGET
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"text": ["red"], "answer_start": [13]},
+        '{"text": ["red"], "answer_start": [13]}',
+        [{"text": "red", "answer_start": 13}],
+        {"text": ["red"]},
+        {"text": ["red"], "answer_start": [None]},
+    ],
+)
+def test_answers_are_read_as_the_hub_as_a_csv_and_as_squads_own_files_have_them(answers: Any) -> None:
+    assert interpret(RowFormat.SQUAD, ASKED | {"answers": answers}) == ROWS[RowFormat.SQUAD][1]
+
+
+@pytest.mark.parametrize("answers", [{"text": [], "answer_start": []}, {"text": []}, []])
+def test_a_question_without_an_answer_has_empty_lists(answers: Any) -> None:
+    assert interpret(RowFormat.SQUAD, ASKED | {"answers": answers}).answers == ()
+
+
+def test_a_text_that_is_the_same_in_both_languages_is_a_translation() -> None:
+    assert interpret(RowFormat.SOURCE_TARGET, {"source": "Oslo", "target": "Oslo"}) == Translation("Oslo", "Oslo")
 
 
 def test_what_alpaca_gives_as_input_follows_the_instruction() -> None:
@@ -103,6 +149,10 @@ def said(**changes: Any) -> dict[str, Any]:
 
 def answered(**changes: Any) -> dict[str, Any]:
     return {"messages": [SAID[0], SAID[1] | changes]}
+
+
+def answers(text: Any, start: Any = None) -> dict[str, Any]:
+    return ASKED | {"answers": {"text": text, "answer_start": start}}
 
 
 def called(arguments: str) -> dict[str, Any]:
@@ -137,6 +187,34 @@ def called(arguments: str) -> dict[str, Any]:
         (RowFormat.ALPACA, {"instruction": "x", "output": "y", "input": 3}, "input: expected text, found 3"),
         (RowFormat.ALPACA, {"instruction": "x", "output": ""}, "messages[1].content: the assistant says nothing"),
         (RowFormat.TEXT, {"text": " \n"}, "text: expected text, found nothing but white space"),
+        (RowFormat.SOURCE_TARGET, {"source": "one", "target": " "}, "target: expected text, found nothing but white space"),
+        (RowFormat.SOURCE_TARGET, {"source": "", "target": "uno"}, "source: expected text, found nothing but white space"),
+        (RowFormat.SOURCE_TARGET, {"source": "one", "target": None}, "target: expected text, found null"),
+        (RowFormat.SOURCE_TARGET, {"source": ["one"], "target": "uno"}, 'source: expected text, found ["one"]'),
+        (RowFormat.SOURCE_TARGET, {"source": 1, "target": "uno"}, "source: expected text, found 1"),
+        (RowFormat.SQUAD, answers(["red"], [13]) | {"question": " "}, "question: expected text, found nothing but white space"),
+        (RowFormat.SQUAD, answers(["red"], [13]) | {"context": None}, "context: expected text, found null"),
+        (RowFormat.SQUAD, answers(["red"], [13]) | {"context": ""}, "context: expected text, found nothing but white space"),
+        (RowFormat.SQUAD, ASKED | {"answers": "red"}, "answers: found text that is not JSON"),
+        (RowFormat.SQUAD, ASKED | {"answers": ["red"]}, 'answers: expected an object with the lists text and answer_start, found ["red"]'),
+        (RowFormat.SQUAD, ASKED | {"answers": None}, "answers: expected an object with the lists text and answer_start, found null"),
+        (RowFormat.SQUAD, answers("red", [13]), "answers: expected an object with the lists text and answer_start, found {"),
+        (RowFormat.SQUAD, answers(["red"], [13, 2]), "answers.answer_start: expected a list of 1 numbers, one for each text, found [13, 2]"),
+        (RowFormat.SQUAD, answers(["red"], 13), "answers.answer_start: expected a list of 1 numbers, one for each text, found 13"),
+        (RowFormat.SQUAD, answers(["red"], [-1]), "answers.answer_start[0]: expected a character's number from 0 on, found -1"),
+        (RowFormat.SQUAD, answers(["red"], ["13"]), 'answers.answer_start[0]: expected a character\'s number from 0 on, found "13"'),
+        (RowFormat.SQUAD, answers(["red"], [True]), "answers.answer_start[0]: expected a character's number from 0 on, found true"),
+        (RowFormat.SQUAD, answers(["red"], [12]),
+         'answers.answer_start[0]: expected "red" at character 12 of the context, found " re": it stands at 13'),
+        (RowFormat.SQUAD, answers(["blue"], [13]),
+         'answers.answer_start[0]: expected "blue" at character 13 of the context, found "red.": it is nowhere in the context'),
+        (RowFormat.SQUAD, answers(["red"], [999]), 'answers.answer_start[0]: expected "red" at character 999 of the context, found "": it'),
+        (RowFormat.SQUAD, answers(["red", "blue"], [13, None]), 'answers.text[1]: expected words of the context, found "blue", which is not in it'),
+        (RowFormat.SQUAD, answers(["e"]), 'answers.text[0]: "e" stands 2 times in the context: say which is meant by answers.answer_start'),
+        (RowFormat.SQUAD, answers([""], [0]), 'answers.text[0]: expected words of the context, found ""; a question without an answer has'),
+        (RowFormat.SQUAD, answers([4], [0]), "answers.text[0]: expected words of the context, found 4"),
+        (RowFormat.QUESTION_ANSWER, {"question": "Which?", "answer": " "}, "answer: expected text, found nothing but white space"),
+        (RowFormat.QUESTION_ANSWER, {"question": "Which?", "answer": "Red.", "context": 3}, "context: expected text, found 3"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_by_field_found_and_expected(layout: RowFormat, row: dict[str, Any], problem: str) -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tests.trainer.data.test_prepare import write
 from skipjack_trainer.data import keep, sources, table
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.errors import DataInvalid
+from skipjack_trainer.shape import Shape
 from skipjack_trainer.storage import Access
 
 
@@ -86,6 +87,19 @@ def test_what_decides_the_tokens_decides_whether_they_are_found(pod: Pod) -> Non
     pod.prepare(hyperparameters={"maxLength": 16, "maxSteps": 1})
     pod.prepare(dataset={"validationSplit": "20%"})
     assert pod.times_made() == made, "rows are cut and held out of what is kept"
+
+
+def test_windows_are_found_again_by_their_length_and_stride(pod: Pod) -> None:
+    def key(shape: Shape, length: int, stride: int) -> str:
+        dataset = {"train": [{"uri": "pvc://data/a.jsonl"}], "stride": stride}
+        told = tiny.resolved(dataset=dataset, hyperparameters={"maxLength": length})
+        access = Access(claims=pod.root / "claims", scratch=pod.root / "scratch")
+        facts = replace(tiny.FACTS, shape=shape)
+        return keep.key_of(told, sources.fetch(told, access), tiny.tokenizer(), facts)
+
+    asked = [(64, 8), (64, 16), (48, 8)]
+    assert len({key(Shape.ENCODER, *how) for how in asked}) == 3
+    assert len({key(Shape.DECODER, *how) for how in asked}) == 1
 
 
 @pytest.mark.parametrize("name", [table.TOKENS, table.WEIGHTS, table.ROWS, table.WHOLE])

@@ -96,6 +96,24 @@ def test_tools_and_calls_are_written_as_the_template_writes_them_and_the_call_is
     assert '{"type": "function", "function": {"name": "light"}}' in text
 
 
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (chat("which?", "red", tools=[{"type": "function", "function": {"name": "light"}}]), "tools"),
+        (chat("which?", "red", tools=[{"name": "light"}]), "tools"),
+        ({"messages": [
+            {"role": "user", "content": "which?"},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "light", "arguments": "{}"}}]},
+        ]}, "tool_calls"),
+    ],
+)  # fmt: skip
+def test_a_template_that_leaves_tools_out_is_refused_before_a_model_learns_to_say_nothing(
+    row: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(ConfigurationInvalid, match=rf"leaves {field} out .*'light'.*dataset\.chatTemplate, qwen-3"):
+        rendered(chats.SMOLLM, row)
+
+
 def test_what_the_template_refuses_is_a_fault_of_the_row() -> None:
     with pytest.raises(RowProblem, match="the model's chat template refuses them: no system role"):
         rendered(chats.GEMMA, WITH_SYSTEM)

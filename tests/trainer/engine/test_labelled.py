@@ -20,7 +20,7 @@ from skipjack_trainer.engine.loop import Trainee, accumulate, evaluate
 from skipjack_trainer.shape import Shape
 from skipjack_trainer.tasks import classes, tags
 from skipjack_trainer.tasks.labelled import logits, settle_padding
-from skipjack_trainer.tasks.measures import macro_f1, micro_f1
+from skipjack_trainer.tasks.measures.labels import macro_f1, micro_f1
 
 TEXT, TOKENS = Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION
 CASES: dict[str, tuple[Task, tuple[dict[str, Any], ...], RowFormat, tuple[str, ...]]] = {

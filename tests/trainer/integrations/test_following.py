@@ -145,6 +145,6 @@ def test_a_trackers_library_that_fails_costs_its_files_and_not_the_job(
     spec = tiny.resolved(integrations=[{"type": "WandB"}, {"type": "TensorBoard"}])
     (tmp_path / CARD).write_text("card")
     lines: list[str] = []
-    write_files(Story(spec, [step(1)], {}, []), tmp_path, tmp_path / "scratch", lines.append)
+    write_files(Story(spec, [step(1)], {}, [], 1), tmp_path, tmp_path / "scratch", lines.append)
     assert lines == ["WandB's files can't be written, the output has none: OSError: no core"]
     assert [place.name for place in tmp_path.iterdir() if place.name in ("wandb", "tensorboard")] == ["tensorboard"]

@@ -90,7 +90,7 @@ def test_an_mlflow_run_has_the_settings_the_measures_and_the_card(tracked: Track
     (run,) = runs(tracked.uri)
     params, tags, metrics = (said(run, what) for what in ("params", "tags", "metrics"))
     assert (params["method.lora.rank"], params["hyperparameters.maxLength"]) == ("16", "48")
-    assert metrics["heldout_loss_after"] == pytest.approx(tracked.result.metrics["heldout_loss_after"])
+    assert metrics["final/heldout_loss_after"] == pytest.approx(tracked.result.metrics["heldout_loss_after"])
     expected = {"job": "job", "namespace": "team", "uid": "uid-1", "base_model": "pvc://models/base", "method": "LoRA"}
     expected |= {"output_uri": "pvc://models/out", "output_digest": tracked.result.output_digest or ""}
     assert {key: tags[f"skipjack.{key}"] for key in expected} == expected
@@ -134,7 +134,7 @@ def test_the_run_that_wandb_syncs_has_each_step_once_and_what_it_came_to(tracked
         if record.WhichOneof("record_type") == "summary"
         for item in record.summary.update
     }
-    assert summary["heldout_loss_after"] == tracked.result.metrics["heldout_loss_after"]
+    assert summary["final/heldout_loss_after"] == tracked.result.metrics["heldout_loss_after"]
 
 
 def test_the_trackers_files_belong_to_the_output_and_its_digest(tracked: Tracked) -> None:

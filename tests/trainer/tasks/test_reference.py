@@ -83,7 +83,7 @@ def test_a_model_that_the_device_need_not_hold_computes_on_it_layer_by_layer_and
     before, held = content(model), list(model.parameters())
     with layer_by_layer(model, torch.device("meta")):
         said = model(torch.zeros(1, 5, dtype=torch.long, device="meta"))
-        assert not list(model.parameters())[0].is_meta, "what has computed is given back at once"
+        assert not next(iter(model.parameters())).is_meta, "what has computed is given back at once"
     assert said.is_meta
     assert content(model) == before
     assert all(one is other for one, other in zip(held, model.parameters(), strict=True))
@@ -92,11 +92,11 @@ def test_a_model_that_the_device_need_not_hold_computes_on_it_layer_by_layer_and
 
 @pytest.mark.parametrize("rows", [texts(24), judgements(24)], ids=["pairs", "judged"])
 def test_an_attempt_that_goes_on_learns_the_same_to_the_last_bit(rows: list[dict[str, object]], tmp_path: Path) -> None:
-    run_here(furnished(tmp_path / "whole", rows))
+    run_here(furnished(tmp_path / "whole", tiny.resolved(), rows))
     stop = Stop()
     stop.leave = True
     with pytest.raises(Interrupted):
-        run_here(furnished(tmp_path / "cut", rows), stop=stop)
+        run_here(furnished(tmp_path / "cut", tiny.resolved(), rows), stop=stop)
     shutil.rmtree(tmp_path / "cut/scratch/reference")
     run_here(tmp_path / "cut", attempt=2)
     assert learnt(tmp_path / "cut") == learnt(tmp_path / "whole")
@@ -104,7 +104,9 @@ def test_an_attempt_that_goes_on_learns_the_same_to_the_last_bit(rows: list[dict
 
 @pytest.mark.parametrize("rows", [texts(24), judgements(24)], ids=["pairs", "judged"])
 def test_a_run_comes_to_prefer_what_is_preferred(rows: list[dict[str, object]], tmp_path: Path) -> None:
-    told = run_here(furnished(tmp_path, rows, evaluation={"prompts": ["light 3"], "maxNewTokens": 3})).metrics
+    told = run_here(
+        furnished(tmp_path, tiny.resolved(evaluation={"prompts": ["light 3"], "maxNewTokens": 3}), rows)
+    ).metrics
     assert told["heldout_reward_accuracy_before"] < 0.8
     assert told["heldout_reward_accuracy_after"] == 1.0
     assert told["heldout_reward_margin_after"] > told["heldout_reward_margin_before"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -140,3 +141,26 @@ async def test_only_what_has_not_ended_is_woken_and_everything_is_counted(
     assert counted == {"Pending": 1.0, "Complete": 1.0}
     await reconciler.job(bot, deleted=True)
     assert metrics.REGISTRY.get_sample_value("skipjack_jobs", {"state": "Pending"}) == 0
+
+
+async def test_the_job_that_another_starts_from_is_read_with_its_claims(
+    bot: Object, server: APIServer, kube: Kube
+) -> None:
+    bot["spec"] = {"startFrom": {"job": "sft"}, "dataset": SPEC["dataset"], "output": SPEC["output"]}
+    await reconcile(kube)
+    assert told(server, "Accepted")[1] == "StartNotFound"
+    values = {"model.uri": "pvc://bases/llama", "method.type": "LoRA", "method.lora.rank": 4}
+    resolved = [{"field": field, "value": json.dumps(value), "origin": "spec"} for field, value in values.items()]
+    complete = [{"type": "Complete", "status": "True"}]
+    kind = {"apiVersion": FINE_TUNE_JOBS.api_version, "kind": "FineTuneJob"}
+    own = {"model": "pvc://bases/llama", "dataset": SPEC["dataset"], "output": {"uri": "pvc://tuned/sft"}}
+    server.add(FINE_TUNE_JOBS, "ns", "sft", **kind, spec=own, status={"resolved": resolved, "conditions": complete})
+    await reconcile(kube)
+    assert told(server, "Accepted")[1] == "ClaimNotFound"
+    for claim in ("bases", "tuned"):
+        server.add(PERSISTENT_VOLUME_CLAIMS, "ns", claim, spec={"accessModes": ["ReadWriteOnce"]})
+    await reconcile(kube)
+    assert JOBS.path("ns", "bot-1") in server.objects
+    del server.objects[FINE_TUNE_JOBS.path("ns", "sft")]
+    await reconcile(kube)
+    assert told(server, "Accepted")[1] == "Accepted"

@@ -15,6 +15,7 @@ from skipjack.resolve import ResolvedSpec, resolve_spec
 from skipjack_operator.manifests import PodEnvironment, job_manifest
 
 SITE = PodEnvironment(image="trainer:1", progress_url="http://operator:8080")
+ULTRACHAT = "hf://datasets/HuggingFaceH4/ultrachat_200k"
 ONE_NODE = example("azure-chat-completion")
 TWO_NODES = ONE_NODE | {
     "compute": ONE_NODE["compute"] | {"nodes": 2},
@@ -33,7 +34,10 @@ def test_what_is_learnt_is_what_the_sample_says() -> None:
     settings = told.hyperparameters
     assert (settings.epochs, settings.learning_rate, settings.scheduler) == (3, 5e-6, Scheduler.COSINE)
     assert told.compute.strategy is Strategy.ZERO2
-    assert told.evaluation.max_new_tokens == 200
+    answers = told.evaluation
+    assert (answers.temperature, answers.top_p, answers.max_new_tokens) == (0.6, 0.9, 200)
+    splits = [(source.uri, source.split) for source in (*told.dataset.train, *told.dataset.validation)]
+    assert splits == [(ULTRACHAT, "train_sft"), (ULTRACHAT, "test_sft")]
 
 
 @pytest.mark.parametrize(("own", "nodes", "gpus"), [(ONE_NODE, 1, 8), (TWO_NODES, 2, 16)])

@@ -206,6 +206,22 @@ def test_packing_is_off_and_told_so_where_the_model_cannot_keep_rows_apart() -> 
     assert "can't keep packed rows apart" in origin(job, "dataset.packing")
 
 
+@pytest.mark.parametrize(("window", "stride"), [(None, 128), (384, 128), (96, 32), (4096, 128)])
+def test_neighbouring_windows_share_128_tokens_or_a_third_of_a_small_one(window: int | None, stride: int) -> None:
+    job = resolved(hyperparameters={"maxLength": window} if window else {})
+    assert job.dataset.stride == stride
+    assert origin(job, "dataset.stride") == ("a third of maxLength" if stride == 32 else "default")
+
+
+def test_a_stride_that_leaves_a_window_nothing_of_its_own_is_refused() -> None:
+    dataset = {"train": [{"uri": "configmap://data/train.jsonl"}], "stride": 64}
+    with pytest.raises(
+        SpecRefused, match=r"spec\.dataset\.stride: windows of 64 tokens .* can't share 64: set it to 21 or less"
+    ):
+        resolved(dataset=dataset, hyperparameters={"maxLength": 64})
+    assert resolved(dataset=dataset, hyperparameters={"maxLength": 65}).dataset.stride == 64
+
+
 def test_a_later_attempt_is_pinned_to_what_an_earlier_one_told() -> None:
     first = resolve_data(resolved(), facts())
     upgraded = resolved(hyperparameters={"learningRate": 9e-4})
@@ -216,3 +232,17 @@ def test_pinning_ignores_fields_that_are_no_longer_known() -> None:
     job = resolved()
     strange = job.told()[0].model_copy(update={"field": "gone.field"})
     assert job.pinned([strange]) == job
+
+
+def test_a_measure_that_the_task_has_not_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(SpecRefused, match=r"evaluation\.metric: Chat isn't judged by BLEU, it is by Loss") as no:
+        resolved(task="Chat", evaluation={"metric": "BLEU"})
+    assert no.value.reason == "MetricUnsupported"
+
+
+@pytest.mark.parametrize("own", [{"keepBest": True}, {"earlyStopping": {"patience": 2}}])
+def test_what_judges_by_held_out_rows_is_refused_without_any(own: dict[str, object]) -> None:
+    with pytest.raises(SpecRefused, match=f"evaluation.{next(iter(own))} judges by held-out rows, and there are none"):
+        resolved(evaluation=own)
+    train = [{"uri": "configmap://data/train.jsonl"}]
+    resolved(evaluation=own, dataset={"train": train, "validationSplit": "5%"})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,15 @@ from skipjack.api.v1alpha1.compute import Precision, Strategy
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 
+from .diffusion.diffuser import load_pipeline
+from .diffusion.pipeline import INDEX, PipelineConfig, is_pipeline, read_pipeline
 from .errors import ModelNotFound, ModelUnsupported
 from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
 from .shape import NEW_HEADS, Head, ModelFacts, Shape
 from .storage import Access, bring, open_store
-
-WEIGHTS = ".safetensors"
-BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".tiktoken", ".txt")
+from .weights import BESIDE_WEIGHTS, lacking, used_of, weights_of
 
 DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 """Of the forward pass, where it is less than fp32."""
@@ -37,6 +37,12 @@ PLAIN_HEADS = PACKS_BY_SEGMENTS | {"gpt2"}
 """Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
 
+COUNTS_FROM_PADDING = frozenset(
+    {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
+)
+"""Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
+
+
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
     """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
     wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
@@ -47,16 +53,19 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]
     else:
         folder = access.scratch / "model"
         prefix = f"{path}/" if path else ""
-        there = [entry for entry in store.list(prefix) if "/" not in entry.path.removeprefix(prefix)]
-        bring(store, [entry for entry in there if entry.path.endswith(BESIDE_WEIGHTS)], folder)
-        wanted = weights_of(folder / path, [entry.path.removeprefix(prefix) for entry in there])
-        bring(store, [entry for entry in there if entry.path.removeprefix(prefix) in wanted], folder)
+        there = {entry.path.removeprefix(prefix): entry for entry in store.list(prefix)}
+        used = sorted(used_of(there))
+        bring(store, [there[name] for name in used if name.endswith(BESIDE_WEIGHTS)], folder)
         folder = folder / path
-    if not (folder / "config.json").is_file():
+        for part, names in groupby(used, lambda name: name.rpartition("/")[0]):
+            wanted = weights_of(folder / part, [name.rpartition("/")[2] for name in names])
+            bring(store, [there[f"{part}/{name}".lstrip("/")] for name in sorted(wanted)], access.scratch / "model")
+    if not any((folder / name).is_file() for name in ("config.json", INDEX)):
         raise ModelNotFound(f"{spec.model.uri}: there is no model in it (config.json is missing): check the path.")
-    if not any(folder.glob(f"*{WEIGHTS}")):
+    if (part_without := lacking(folder)) is not None:
         raise ModelUnsupported(
-            f"{spec.model.uri} has no safetensors weights; pickled ones could run code and are never loaded: convert it."
+            f"{spec.model.uri} has no safetensors weights{f' of its {part_without}' if part_without else ''}; pickled ones could run "
+            "code and are never loaded: convert it."
         )
     pinned = store.pinned(spec.model.uri)
     if pinned != spec.model.uri:
@@ -64,21 +73,15 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]
     return folder, spec
 
 
-def weights_of(folder: Path, names: Sequence[str]) -> set[str]:
-    """Those of the files `names` that transformers will read: publishers lay second copies of all weights beside them."""
-    index = folder / f"model{WEIGHTS}.index.json"
-    if index.is_file():
-        return set(json.loads(index.read_text())["weight_map"].values())
-    whole = f"model{WEIGHTS}"
-    return {whole} if whole in names else {name for name in names if name.endswith(WEIGHTS)}
-
-
 def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        make_known(folder)
-        tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        if is_pipeline(folder):
+            tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False)
+        else:
+            make_known(folder)
+            tokenizer = own_tokenizer(folder) or AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnsupported(f"its tokenizer can't be loaded: {error}") from error
     if not tokenizer.is_fast:
@@ -91,6 +94,8 @@ def load_tokenizer(folder: Path) -> Any:
 def read_config(folder: Path) -> Any:
     from transformers import AutoConfig
 
+    if is_pipeline(folder):
+        return read_pipeline(folder)
     try:
         make_known(folder)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -99,7 +104,11 @@ def read_config(folder: Path) -> Any:
 
 
 def facts_of(config: Any) -> ModelFacts:
+    if isinstance(config, PipelineConfig):
+        return config.facts
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if context and config.model_type in COUNTS_FROM_PADDING:
+        context -= config.pad_token_id + 1
     return ModelFacts(shape_of(config), context, config.model_type in PACKS)
 
 
@@ -133,6 +142,8 @@ def load_model(
     disable_progress_bar()
     frozen = spec.method.type is not MethodType.FULL
     dtype = DTYPES.get(spec.compute.precision, torch.float32) if frozen else torch.float32
+    if head is Head.NOISE:
+        return load_pipeline(folder, DTYPES.get(spec.compute.precision, torch.float32), dtype, device)
     quantization = spec.method.quantization
     attend = attention_of(spec, read_config(folder))
     how: dict[str, Any] = {"dtype": dtype, "attn_implementation": attend, "trust_remote_code": False}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -15,10 +15,11 @@ import torch
 from skipjack.api.v1alpha1.compute import Strategy as Kind
 from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
+from skipjack.resolve import ResolvedSpec
 
 from .data.prepare import prepare
 from .data.sources import fetch
-from .data.templates import bared, dressed
+from .data.templates import dressed
 from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Before, Checkpoints, State
 from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
@@ -27,18 +28,20 @@ from .engine.peers import join
 from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
-from .errors import DataInvalid, StorageFailed
+from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
 from .export.card import CARD, Story, write_card
 from .export.needs import Ran, Size, needs, output_mib
 from .export.output import open_output
+from .export.result import write_result
 from .fast import quicken
 from .in_turn import in_turn
 from .integrations import Trackers, write_files
-from .methods import METHODS, refuse_head, refuse_unfit
+from .methods import attached, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
-from .tasks import RECIPES
+from .start import Start, find
+from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, sentence, step_line, step_sample
 
 
@@ -63,6 +66,7 @@ def run(pod: Pod, stop: Stop) -> Result:
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
     with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
+            start, spec = find(spec, access)
             folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
@@ -74,6 +78,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         recipe = RECIPES[spec.task][model_facts.shape]
         refuse_head(spec, recipe.head.kind)
         refuse_unmeasured(spec, len(prepared.validation))
+        refuse_unasked(spec, recipe)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
         for part in prepared.parts:
@@ -83,16 +88,22 @@ def run(pod: Pod, stop: Stop) -> Result:
         reporter.tell(first_sample(pod.attempt, prepared))
 
         base = load_model(folder, spec, device, recipe.head, prepared.labels)
+        base = start.merged(base, spec) if start else base
         size = Size.of(base)
         if spec.dataset.chat_template:
             # Its turns end by a token of their own, at which the tuned model is to stop.
             base.generation_config.eos_token_id = tokenizer.eos_token_id
         recipe.configure(base.config, tokenizer, prepared.train[0])
-        train_rows, heldout_rows = (
-            refer(base, recipe, spec, some, device, peers, access.scratch / "reference")
-            for some in (prepared.train, prepared.validation)
-        )
-        model = quicken(METHODS[spec.method.type].attach(base, spec))
+        if start and recipe.reference(spec):
+            start.refuse_unmeasured()
+        rows = [prepared.train, prepared.validation]
+        if not (start and start.adapter):
+            # Before a method is attached: some change what the model says by that alone.
+            rows = [refer(base, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
+        model = quicken(attached(base, spec))
+        if start and start.adapter:
+            model = start.attached(model, spec)
+            rows = [refer(model, recipe, spec, some, device, peers, access.scratch / "reference") for some in rows]
         if spec.compute.gradient_checkpointing:
             model = recomputing(model)
         strategy = STRATEGIES[spec.compute.strategy](
@@ -102,11 +113,11 @@ def run(pod: Pod, stop: Stop) -> Result:
             peers,
             access.scratch / "offloaded",
         )
-        trainee = Trainee(spec, train_rows, heldout_rows, strategy, tokenizer, prepared.labels, prepared.mixture)
+        trainee = Trainee(spec, rows[0], rows[1], strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
             output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
-        state = begin(trainee, prepared.train.fingerprint(), checkpoints, tell)
+        state = begin(trainee, prepared.train.fingerprint(), checkpoints, start, tell)
 
         if leads:
             trackers.start(spec, state)
@@ -120,20 +131,33 @@ def run(pod: Pod, stop: Stop) -> Result:
         started = time.monotonic()
         ended = train(trainee, checkpoints, state, stop, follow)
         seconds = time.monotonic() - started
+        lineage = start.lineage if start else ()
         stored_step = bring_best(trainee, checkpoints, ended, tell)
-        result = finish(trainee, ended, stored_step, size, seconds, access.scratch / "export", tell)
+        result = finish(trainee, ended, stored_step, size, lineage, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
-            result = output.store_result(access.scratch / "export", result)
-            checkpoints.clear()
+            result = output.store_result(access.scratch / "export", result, lineage)
+            if spec.checkpoint.keep_final:
+                checkpoints.forget(checkpoints.complete(), ended.step)
+            else:
+                checkpoints.clear()
             trackers.stored(result, (access.scratch / "export" / CARD).read_text())
             tell(f"stored {result.output_uri} ({result.output_digest})")
         peers.leave()
         return result
 
 
-def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str], None]) -> State:
-    """Resumes from the newest checkpoint, or measures the untouched model. `data`: the fingerprint of the training examples."""
+def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
+    """Raises ConfigurationInvalid where prompts would get no answers."""
+    if spec.evaluation.prompts and recipe.answer is None and recipe.illustrate is None:
+        assert spec.task is not None, "resolve_data settles it"
+        raise ConfigurationInvalid(
+            f"evaluation.prompts: such a model learns {spec.task.value} and answers no prompts: remove them; held-out rows tell what it has learnt."
+        )
+
+
+def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None, tell: Callable[[str], None]) -> State:
+    """Resumes from the newest checkpoint, or takes what the spec starts from. `data`: the fingerprint of the training examples."""
     if run.peers.rank == 0:
         checkpoints.raise_fence()
     run.peers.barrier()
@@ -144,8 +168,7 @@ def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str
             f"the ranks read different checkpoints (of steps {', '.join(map(str, steps))}): is the storage the same for all pods?"
         )
     if state is None:
-        with run.strategy.objective.method.untouched(run.model):
-            state = State(0, [], Before(heldout(run, "before"), answers(run), data))
+        state = first(run, data, start, tell)
     elif state.before.data != data:
         raise DataInvalid(
             "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
@@ -155,6 +178,32 @@ def begin(run: Trainee, data: str, checkpoints: Checkpoints, tell: Callable[[str
     # The others wait here for rank 0's answers: a step would not wait for long.
     run.peers.barrier()
     return state
+
+
+def first(run: Trainee, data: str, start: Start | None, tell: Callable[[str], None]) -> State:
+    """The state before this job's first step: what was there before it, measured."""
+    taken = start.take(run.strategy) if start else None
+    if start is not None:
+        tell(f"starting from {start.lineage[-1]}")
+    if taken is not None and start is not None:
+        refuse_another_course(run, taken, data, start.title)
+    method, is_first = run.strategy.objective.method, start is None or not start.changes_the_adapter
+    with method.untouched(run.model) if is_first else nullcontext():
+        before = Before(heldout(run, "before"), answers(run), data)
+    return State(taken.step, [], before, taken.scale) if taken else State(0, [], before)
+
+
+def refuse_another_course(run: Trainee, taken: State, data: str, title: str) -> None:
+    """Raises DataInvalid, ConfigurationInvalid where all of a job's state can't be gone on with."""
+    if taken.before.data != data:
+        raise DataInvalid(
+            f"dataset.train: its rows are others than those of {title}, which state Full goes on with: name the same, or choose state: Weights."
+        )
+    steps = run.spec.hyperparameters.max_steps or 0
+    if taken.step >= steps:
+        raise ConfigurationInvalid(
+            f"hyperparameters: {title} has made {taken.step} steps, and this job shall make {steps} in all: raise epochs or maxSteps."
+        )
 
 
 def heldout(run: Trainee, when: str) -> dict[str, float]:
@@ -181,6 +230,7 @@ def finish(
     ended: State,
     stored_step: int,
     base: Size,
+    lineage: tuple[str, ...],
     seconds: float,
     export: Path,
     tell: Callable[[str], None],
@@ -195,22 +245,21 @@ def finish(
     said = answers(run)
     with run.strategy.whole() as arguments:
         if peers.rank == 0:
-            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True))
+            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
             for prompt, old, new in told:
                 tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-            export.mkdir(parents=True, exist_ok=True)
-            run.model.save_pretrained(export, **arguments)
-            bared(run.tokenizer, run.spec.dataset.chat_template).save_pretrained(export)
-            if run.recipe.head.is_new:
-                # An adapter doesn't tell how many labels its base is to be loaded with, nor their names.
-                run.model.config.save_pretrained(export)
+            write_result(run.subject, run.recipe.head, export, arguments)
             metrics["output_mib"] = output_mib(export)
-            story = Story(run.spec, ended.curve, metrics, told, stored_step)
+            drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
+            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage, drawn)
             write_card(story, export)
             write_files(story, export, export.with_name("trackers"), tell)
     steps = run.spec.hyperparameters.max_steps or 0
     message = sentence(run.spec, metrics, ended, stored_step)
-    return Result(message=message, step=ended.step, steps=steps, metrics=metrics)
+    best = ended.best.step if ended.best else None
+    return Result(
+        message=message, step=ended.step, steps=steps, metrics=metrics, stored_step=stored_step, best_step=best
+    )
 
 
 def place_of(pod: Pod) -> torch.device:

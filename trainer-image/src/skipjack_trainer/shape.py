@@ -24,6 +24,18 @@ class ModelFacts:
     """Tokens that it can read at once, where it says so."""
     can_pack: bool
     """Whether it keeps packed rows apart."""
+    picture: PictureFacts | None = None
+    """Of a model that draws."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """In pixels."""
+
+    resolution: int
+    """Width and height that it was trained to draw."""
+    step: int
+    """Widths and heights are multiples of it."""
 
 
 class Head(Enum):
@@ -34,6 +46,8 @@ class Head(Enum):
     CLASS = "AutoModelForSequenceClassification", "SEQ_CLS"
     CLASS_OF_TOKEN = "AutoModelForTokenClassification", "TOKEN_CLS"
     SPAN = "AutoModelForQuestionAnswering", "QUESTION_ANS"
+    NOISE = "DiffusionPipeline", "TEXT_TO_IMAGE"
+    """Of a diffusion model: diffusers loads it, and PEFT has no task type for it."""
 
     def __init__(self, loader: str, kind: str) -> None:
         self.loader, self.kind = loader, kind

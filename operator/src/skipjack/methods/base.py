@@ -44,6 +44,8 @@ class MethodDefaults:
     """Whether it can't adapt Conv1D, which GPT-2 is made of in place of linear layers."""
     labels_tokens: bool = True
     """Whether a model that answers token by token (token classification, question answering) can be tuned by it."""
+    draws: bool = False
+    """Whether it can tune a diffusion model, whose layers are stored in other formats than a language model's."""
     checkpoints_gradients: bool = True
     """Whether activations may be computed again in the backward pass."""
     refuses_strategies: Mapping[str, str] = field(default_factory=dict)

@@ -11,4 +11,5 @@ DORA = MethodDefaults(
     settings={name: value for name, value in OPTIONS.items() if name != "dora"},
     implied={"dora": True},
     base=Base.MAY_BE_QUANTIZED,
+    draws=True,
 )

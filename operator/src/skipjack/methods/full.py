@@ -8,4 +8,5 @@ FULL = MethodDefaults(
     take_it="There is much data, or the model shall learn what it has never seen; costs the most memory.",
     learning_rate=2e-5,
     merges=False,
+    draws=True,
 )

@@ -13,4 +13,5 @@ LOKR = MethodDefaults(
     settings={"rank": 16, "alpha": None, "target_modules": None},
     alpha_per_rank=1.0,
     linear_only=True,
+    draws=True,
 )

@@ -18,4 +18,5 @@ LORA = MethodDefaults(
     learning_rate=2e-4,
     settings=OPTIONS,
     base=Base.MAY_BE_QUANTIZED,
+    draws=True,
 )

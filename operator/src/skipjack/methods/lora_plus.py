@@ -10,4 +10,5 @@ LORA_PLUS = MethodDefaults(
     learning_rate=5e-5,
     settings=OPTIONS | {"learning_rate_ratio": 16.0},
     base=Base.MAY_BE_QUANTIZED,
+    draws=True,
 )

@@ -14,4 +14,5 @@ RSLORA = MethodDefaults(
     settings={name: value for name, value in OPTIONS.items() if name != "rank_stabilized"} | {"alpha": 16.0},
     implied={"rank_stabilized": True},
     base=Base.MAY_BE_QUANTIZED,
+    draws=True,
 )

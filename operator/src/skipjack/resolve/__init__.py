@@ -5,7 +5,16 @@ from .data import DataFacts, resolve_data
 from .foreign import refuse_foreign
 from .resolved import ResolvedCompute, ResolvedSpec
 from .spec import resolve_spec
+from .start import Predecessor
 
 __all__ = [
-    "Catalogue", "DataFacts", "ResolvedCompute", "ResolvedSpec", "SpecRefused", "refuse_foreign", "resolve_data", "resolve_spec"
-]  # fmt: skip
+    "Catalogue",
+    "DataFacts",
+    "Predecessor",
+    "ResolvedCompute",
+    "ResolvedSpec",
+    "SpecRefused",
+    "refuse_foreign",
+    "resolve_data",
+    "resolve_spec",
+]

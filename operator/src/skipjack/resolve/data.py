@@ -26,6 +26,10 @@ MICRO_BATCH_TOKENS_CPU = 1024
 each on a busy machine, and peaks of 1,735, 1,815, 2,110, 2,160 MiB (58 M parameters, LoRA, `make bench-trainer BENCH="--micro-batch-tokens …"`)."""
 MICRO_BATCH_TOKENS_ACCELERATOR = 8192
 
+MICRO_BATCH_PIXELS_CPU = 512 * 512
+MICRO_BATCH_PIXELS_ACCELERATOR = 4 * 512 * 512
+"""Of pictures, which cost by their pixels and not by the tokens of their captions: one, or four, of Stable Diffusion 1's own size."""
+
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
@@ -42,6 +46,8 @@ class DataFacts:
     """How rows were found to be laid out."""
     mixture: Mixture | None = None
     """Of the training rows, where some are seen more or less often than once an epoch."""
+    resolution: int | None = None
+    """Pixels of the width and height of pictures, where there are some."""
 
 
 def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
@@ -97,8 +103,10 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
         decided["checkpoint.every_steps"] = every, "a tenth of all steps"
     if spec.evaluation.every_steps is None and spec.evaluation.watches:
         decided["evaluation.every_steps"] = every, "as often as a checkpoint"
-    if spec.compute.micro_batch_tokens is None:
-        on_cpu = spec.compute.accelerators_per_node == 0
+    on_cpu = spec.compute.accelerators_per_node == 0
+    if facts.resolution is not None:
+        decided |= _of_pictures(spec, facts.resolution, max_length, on_cpu)
+    elif spec.compute.micro_batch_tokens is None:
         budget = MICRO_BATCH_TOKENS_CPU if on_cpu else MICRO_BATCH_TOKENS_ACCELERATOR
         decided["compute.micro_batch_tokens"] = (
             max(budget, max_length),
@@ -109,3 +117,16 @@ def resolve_data(spec: ResolvedSpec, facts: DataFacts) -> ResolvedSpec:
     elif spec.dataset.packing and not facts.model_can_pack:
         decided["dataset.packing"] = False, "off: this model can't keep packed rows apart"
     return spec.deciding(decided)
+
+
+def _of_pictures(spec: ResolvedSpec, resolution: int, caption_tokens: int, on_cpu: bool) -> dict[str, tuple[Any, str]]:
+    """What the size of pictures decides. All captions are equally long."""
+    decided: dict[str, tuple[Any, str]] = {}
+    if spec.dataset.resolution is None:
+        decided["dataset.resolution"] = resolution, "what the model draws"
+    if spec.compute.micro_batch_tokens is None:
+        pixels = MICRO_BATCH_PIXELS_CPU if on_cpu else MICRO_BATCH_PIXELS_ACCELERATOR
+        count = max(1, pixels // resolution**2)
+        told = f"captions of {count} pictures of {resolution} x {resolution}, default for {'a CPU' if on_cpu else 'an accelerator'}"
+        decided["compute.micro_batch_tokens"] = count * caption_tokens, told
+    return decided

@@ -15,6 +15,7 @@ from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
 from ..api.v1alpha1.preference import PreferenceLoss
+from ..api.v1alpha1.start import StartState
 from ..protocol import ResolvedValue
 
 
@@ -48,8 +49,11 @@ class ResolvedDataset(Frozen):
     instruction: str | None = None
     chat_template: ChatTemplate | None = None
     """None: the model's own."""
+    stride: int = 128
     train_on: TrainOn
     overlong: Overlong
+    resolution: int | None = None
+    """Pixels of a picture's width and height; None until the model is known, and where there are no pictures."""
     packing: bool
 
 
@@ -168,6 +172,8 @@ class ResolvedEvaluation(Frozen):
 class ResolvedCheckpoint(Frozen):
     every_steps: int | None
     keep: int
+    keep_final: bool
+    """Whether the last step's is kept beside the result."""
 
 
 class ResolvedOffload(Frozen):
@@ -220,6 +226,21 @@ class ResolvedModel(Frozen):
     context_length: int | None = None
 
 
+class ResolvedStart(Frozen):
+    """What training begins with."""
+
+    job: str | None
+    uri: str
+    """An adapter, a model, or a job's output."""
+    job_uid: str | None
+    """None: told by the output itself, where a job wrote it."""
+    method: MethodType | None
+    """Of the job; None: told by what lies there."""
+    checkpoint: str | None
+    """Best, Last or a step; None: what is stored as the result."""
+    state: StartState
+
+
 class ResolvedSpec(Frozen):
     """Every setting of one job. Those that only the data tells are None until `resolve_data`."""
 
@@ -227,6 +248,7 @@ class ResolvedSpec(Frozen):
     namespace: str
     job_uid: str
     model: ResolvedModel
+    start_from: ResolvedStart | None = None
     task: Task | None
     dataset: ResolvedDataset
     method: ResolvedMethod

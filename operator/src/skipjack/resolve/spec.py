@@ -7,7 +7,8 @@ from typing import Any
 from ..api.v1alpha1.compute import Compute
 from ..api.v1alpha1.dataset import Overlong, TrainOn
 from ..api.v1alpha1.finetunejob import FineTuneJobSpec, IfExists
-from ..api.v1alpha1.learning import EarlyStopping, Evaluation, Hyperparameters, Scheduler
+from ..api.v1alpha1.learning import Checkpoint, EarlyStopping, Evaluation, Hyperparameters, Scheduler
+from ..api.v1alpha1.method import MethodType
 from ..methods import MethodDefaults
 from ..tasks import TASKS
 from .catalogue import Catalogue, SpecRefused
@@ -18,32 +19,43 @@ from .labels import refuse_labels
 from .method import default_of, resolve_method
 from .preference import resolve_preference
 from .resolved import ResolvedCredential, ResolvedIntegration, ResolvedModel, ResolvedSpec
+from .start import Predecessor, continued, mark_inherited, resolved_start
+
+STRIDE_BY_DEFAULT = 128
+"""Tokens; with windows of 384, as in the script that came with BERT (google-research/bert, run_squad.py: doc_stride)."""
 
 
-def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue) -> ResolvedSpec:
-    """Everything that can be said without the data. Raises SpecRefused with the field and the remedy. Pure and total."""
+def resolve_spec(
+    spec: FineTuneJobSpec, name: str, namespace: str, uid: str, catalogue: Catalogue, before: Predecessor | None = None
+) -> ResolvedSpec:
+    """Everything that can be said without the data; `before` is the job that it starts from.
+
+    Raises SpecRefused with the field and the remedy. Pure and total.
+    """
     refuse_labels(spec)
-    choices = Choices()
+    choices, own = Choices(), spec
     compute = resolve_compute(spec.compute or Compute(), catalogue, choices)
+    spec = continued(own, before)
     method, about = resolve_method(spec.method, compute, choices)
+    settings = {
+        "model": _model(spec, catalogue, choices).model_dump(),
+        "method": method,
+        "hyperparameters": _hyperparameters(spec, about, choices),
+    }
+    mark_inherited(own, before, choices)
+    start = resolved_start(own, before, choices)
     resolved = ResolvedSpec.model_validate(
-        {
+        settings
+        | {
             "job_name": name,
             "namespace": namespace,
             "job_uid": uid,
-            "model": _model(spec, catalogue, choices).model_dump(),
+            "start_from": start and start.model_dump(),
             "task": choices.choose("task", spec.task, None, "told by the data"),
             "dataset": _dataset(spec, about, choices),
-            "method": method,
             "preference": resolve_preference(spec.preference, choices),
-            "hyperparameters": _hyperparameters(spec, about, choices),
             "evaluation": _evaluation(spec, choices),
-            "checkpoint": {
-                "every_steps": choices.choose(
-                    "checkpoint.every_steps", spec.checkpoint and spec.checkpoint.every_steps, None, "told by the data"
-                ),
-                "keep": choices.choose("checkpoint.keep", spec.checkpoint and spec.checkpoint.keep, 2),
-            },
+            "checkpoint": _checkpoint(spec, method["type"], choices),
             "compute": compute,
             "output": {
                 "uri": spec.output.uri.rstrip("/"),
@@ -72,6 +84,11 @@ def resolve_spec(spec: FineTuneJobSpec, name: str, namespace: str, uid: str, cat
 
 
 def _model(spec: FineTuneJobSpec, catalogue: Catalogue, choices: Choices) -> ResolvedModel:
+    if spec.model is None:
+        assert spec.start_from is not None, "the spec's rule: a model, or what to start from"
+        uri = spec.start_from.uri or ""
+        choices.origins["model.uri"] = "startFrom.uri"
+        return ResolvedModel(name=uri, uri=uri)
     if "://" in spec.model:
         choices.origins["model.uri"] = OWN
         return ResolvedModel(name=spec.model, uri=spec.model)
@@ -95,9 +112,34 @@ def _dataset(spec: FineTuneJobSpec, method: MethodDefaults, choices: Choices) ->
         "labels": choices.choose("dataset.labels", data.labels, None, "told by the data"),
         "instruction": choices.choose("dataset.instruction", data.instruction, None, "nothing"),
         "chat_template": choices.choose("dataset.chat_template", data.chat_template, None, "the model's own"),
+        "stride": _stride(spec, choices),
         "train_on": choices.choose("dataset.train_on", data.train_on, TrainOn.ASSISTANT),
         "overlong": choices.choose("dataset.overlong", data.overlong, Overlong.TRUNCATE),
+        "resolution": choices.choose("dataset.resolution", data.resolution, None, "told by the model"),
         "packing": packing,
+    }
+
+
+def _stride(spec: FineTuneJobSpec, choices: Choices) -> int:
+    own, window = spec.dataset.stride, spec.hyperparameters.max_length if spec.hyperparameters else None
+    if own is not None and window is not None and own >= window:
+        raise SpecRefused(
+            "StrideTooLarge",
+            f"spec.dataset.stride: windows of {window} tokens (hyperparameters.maxLength) can't share {own}: set it to {window // 3} or less.",
+        )
+    default = min(STRIDE_BY_DEFAULT, window // 3) if window else STRIDE_BY_DEFAULT
+    origin = DEFAULT if default == STRIDE_BY_DEFAULT else "a third of maxLength"
+    stride: int = choices.choose("dataset.stride", own, default, origin)
+    return stride
+
+
+def _checkpoint(spec: FineTuneJobSpec, kind: MethodType, choices: Choices) -> dict[str, Any]:
+    own = spec.checkpoint or Checkpoint()
+    is_small = kind is not MethodType.FULL
+    return {
+        "every_steps": choices.choose("checkpoint.every_steps", own.every_steps, None, "told by the data"),
+        "keep": choices.choose("checkpoint.keep", own.keep, 2),
+        "keep_final": choices.choose("checkpoint.keep_final", own.keep_final, is_small, f"default of {kind.value}"),
     }
 
 

@@ -15,6 +15,7 @@ from skipjack.resolve import SpecRefused, resolve_spec
 from skipjack_operator.manifests import claims_of
 
 from .attempts import DELETED, Tally, pause_seconds, settled, start
+from .before import predecessor
 from .ends import End, failed_at, has_condition, has_ended, is_over, result_of, succeeded, why
 from .types import Decision, Object, Observed, number_of
 from .waits import given_up, waiting
@@ -62,7 +63,8 @@ def refuse_invalid(seen: Observed, so_far: Decision) -> Decision:
                 f"metadata.name has {len(metadata['name'])} characters, at most {NAME_MAX} make host names: choose a shorter one.",
             )
         own = FineTuneJobSpec.model_validate(seen.job["spec"])
-        spec = resolve_spec(own, metadata["name"], metadata["namespace"], metadata["uid"], seen.catalogue)
+        before = predecessor(seen, own)
+        spec = resolve_spec(own, metadata["name"], metadata["namespace"], metadata["uid"], seen.catalogue, before)
         spec = spec.pinned(ResolvedValue.model_validate(value) for value in seen.status.get("resolved") or ())
         if len(spec.model_dump_json()) > SPEC_BYTES_MAX:
             raise SpecRefused(

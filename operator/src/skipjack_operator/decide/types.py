@@ -29,6 +29,8 @@ class Observed:
     catalogue: Catalogue
     site: PodEnvironment
     now: datetime
+    before: Object | None = None
+    """The FineTuneJob that it starts from, while that isn't settled."""
     warnings: tuple[Object, ...] = ()
     """Warning Events of the newest attempt's Job, read while it lacks pods."""
 

@@ -7,7 +7,8 @@ from skipjack.resolve import ResolvedSpec
 
 def sources_of(spec: ResolvedSpec) -> list[str]:
     """Every URI that is read."""
-    return [spec.model.uri, *(source.uri for source in (*spec.dataset.train, *spec.dataset.validation))]
+    start = [spec.start_from.uri] if spec.start_from else []
+    return [spec.model.uri, *start, *(source.uri for source in (*spec.dataset.train, *spec.dataset.validation))]
 
 
 def names(uris: list[str], scheme: str) -> list[str]:

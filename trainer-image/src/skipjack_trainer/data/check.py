@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
@@ -85,7 +86,7 @@ def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Probl
     """None for a source without rows. Raises DataInvalid, ConfigurationInvalid where its columns are none of those expected."""
     layout, named = source.told.format, Named(source.told.columns)
     seen = False
-    for row in rows_of(source):
+    for folder, row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
@@ -94,7 +95,7 @@ def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Probl
         seen = True
         kind = FORMATS[layout]
         try:
-            labels.see(kind.labels_of(interpret(layout, values, spec.dataset.labels)), kind.implied)
+            labels.see(kind.labels_of(whole(layout, values, folder, spec.dataset.labels)), kind.implied)
         except RowProblem as problem:
             problems.add(Broken(row.place_of(problem.item), str(problem)))
     if seen:
@@ -111,15 +112,23 @@ def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None
         raise
 
 
-def rows_of(source: Source) -> Iterator[Row | Broken]:
+def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
+    """Each row, after the folder that its file lies in."""
     for file in source.files:
-        yield from read(file.path, file.name)
+        for row in read(file.path, file.name):
+            yield file.path.parent, row
+
+
+def whole(layout: RowFormat, values: dict[str, Any], folder: Path, names: Sequence[str] | None) -> Any:
+    """A row as its writer takes it, with the files of `folder` that it names. Raises RowProblem."""
+    return FORMATS[layout].opened(interpret(layout, values, names), folder)
 
 
 def interpreted(checked: CheckedSource, names: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
     """(place, row) of each row of a checked source; `names` are the labels that the spec lists. Raises DataInvalid when a file has
     changed since."""
-    for row in rows_of(checked.source):
+    for folder, row in rows_of(checked.source):
         if isinstance(row, Broken):
             raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
-        yield row.place, interpret(checked.layout, renamed(row.values, checked.source.told.columns), names)
+        values = renamed(row.values, checked.source.told.columns)
+        yield row.place, whole(checked.layout, values, folder, names)

@@ -57,6 +57,15 @@ class Example:
         return Example(self.input_ids, self.weights, self.place, {**self.beside, **arrays})
 
 
+def utf8(text: str) -> NDArray[np.uint8]:
+    """A text as what may stand beside an example."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def text_of(array: NDArray[np.uint8]) -> str:
+    return array.tobytes().decode()
+
+
 Cut = Callable[[Example, int], Example]
 """(example, tokens) → the example with no sequence longer than that."""
 

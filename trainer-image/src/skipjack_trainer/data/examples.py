@@ -11,9 +11,11 @@ from typing import Any
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.choices import OWN
 
 from ..errors import ConfigurationInvalid, DataInvalid
-from ..shape import ModelFacts
+from ..shape import ModelFacts, Shape
+from .asked import ASKED
 from .check import Problems, check, interpreted
 from .class_weights import class_weights
 from .example import Example, Examples
@@ -43,6 +45,7 @@ def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: 
     """Writes what `read_examples` reads. Raises DataInvalid with the first ten bad rows, ConfigurationInvalid."""
     checked = check(spec, sources)
     task = task_of_all(spec, checked.layouts.values())
+    _refuse_idle(spec, task, model)
     writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
     writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
     rows: dict[str, list[int]] = {}
@@ -85,6 +88,21 @@ def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
             f"spec.task is {spec.task.value}, the data is for {task.value}: change the task or leave it out."
         )
     return task
+
+
+def _refuse_idle(spec: ResolvedSpec, task: Task, model: ModelFacts) -> None:
+    """Raises ConfigurationInvalid for what the spec says and this task has no use for."""
+    encodes = model.shape is Shape.ENCODER
+    if spec.dataset.instruction is not None and (task not in ASKED or encodes):
+        raise ConfigurationInvalid(
+            f"dataset.instruction: it stands before translations and questions that a model answers in its own words; here {model.shape.value} "
+            f"learns {task.value}: remove it."
+        )
+    if spec.origins.get("dataset.stride") == OWN and not (task is Task.QUESTION_ANSWERING and encodes):
+        raise ConfigurationInvalid(
+            f"dataset.stride: windows are what an encoder reads long contexts in to answer questions; here {model.shape.value} learns "
+            f"{task.value}: remove it."
+        )
 
 
 class _Good:

@@ -17,16 +17,16 @@ from typing import Any, TypeVar
 from skipjack.resolve import ResolvedSpec
 
 from ..in_turn import in_turn
-from ..shape import ModelFacts
+from ..shape import ModelFacts, Shape
 from .sources import Source, Sources
 from .table import NotWhole
 
 Whole = TypeVar("Whole")
 
-WRITERS = ("jinja2", "tokenizers", "transformers")
+WRITERS = ("jinja2", "pillow", "tokenizers", "transformers")
 """Libraries that decide what a row becomes."""
 
-DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing"}
+DECIDED_LATER = {"train", "validation", "validation_split", "overlong", "packing", "stride"}
 """Of a dataset: what is told elsewhere in the key, or only chooses among examples and shortens them."""
 
 
@@ -57,7 +57,9 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "task": spec.task,
         "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
         "class weights": [spec.hyperparameters.class_weights, spec.hyperparameters.balance_classes],
-        "model": [model.shape.name, model.context_length],
+        "model": [model.shape.name, model.context_length, model.picture],
+        # Of all shapes encoders alone may read a row in windows, which are cut where the examples are made.
+        "window": [spec.hyperparameters.max_length, spec.dataset.stride] if model.shape is Shape.ENCODER else None,
         "tokenizer": type(tokenizer).__name__ + _of(tokenizer.backend_tokenizer.to_str().encode()),
         "special tokens": tokenizer.special_tokens_map,
         "template": tokenizer.chat_template,
@@ -69,7 +71,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
 
 def _source(source: Source) -> list[Any]:
     files = []
-    for file in source.files:
+    for file in (*source.files, *source.pictures):
         with file.path.open("rb") as content:
             files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
     told = source.told

@@ -77,6 +77,7 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         model.can_pack,
         layouts,
         mixture_of(train, spec),
+        (spec.dataset.resolution or model.picture.resolution) if model.picture else None,
     )
     whole = resolve_data(spec, facts)
     _refuse_beyond(context, longest, whole)

@@ -19,6 +19,9 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FIELD_BYTES_MAX = 2**31 - 1
 """Of one CSV field; Python's own limit is 128 KiB, which a long document passes."""
 
+PARQUET_BYTES = 2**26
+"""Of a table that are in memory at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -125,12 +128,19 @@ def _parquet(path: Path, name: str) -> Iterator[Row | Broken]:
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(1024):
+        table = pyarrow.parquet.ParquetFile(path)
+        for batch in table.iter_batches(_rows_at_once(table.metadata)):
             for values in batch.to_pylist():
                 number += 1
                 yield Row(f"{name} row {number}", values)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataInvalid(f"{name}: not a whole Parquet file (after row {number}): {error}") from error
+
+
+def _rows_at_once(told: Any) -> int:
+    """So many that they are some 64 MiB at most: a row may hold a picture. `told`: the file's metadata."""
+    size_bytes = sum(told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+    return max(1, min(1024, PARQUET_BYTES * told.num_rows // max(1, size_bytes)))
 
 
 def _txt(path: Path, name: str) -> Iterator[Row | Broken]:

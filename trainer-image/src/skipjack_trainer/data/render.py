@@ -6,9 +6,9 @@ and the end of a turn is always learnt (a model that never sees it never stops).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -40,6 +40,8 @@ class Rendered:
     """Tokens before the text, never learnt."""
     after: tuple[int, ...] = ()
     """Tokens after it, always learnt."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """What the example has beside it."""
 
 
 class Renderer:
@@ -100,6 +102,7 @@ class Template:
             written, self.marked = self._with_marks()
         else:
             (written,) = self.texts([self.messages])
+        self._refuse_silence(written)
         words = self.messages[-1]["content"].strip()
         # One that writes nothing visible after an answer gives no sign to stop at: an end of sequence is one.
         self.ends_turns = not (words and written.rstrip().endswith(words))
@@ -126,6 +129,17 @@ class Template:
                 **self.tokenizer.special_tokens_map,
             )
         return text, marks
+
+    def _refuse_silence(self, written: str) -> None:
+        """Many templates leave tools and calls out without a word, and a model would learn to say nothing. Raises ConfigurationInvalid."""
+        calls = [call for message in self.messages for call in message.get("tool_calls") or ()]
+        for told, some in (("tools", self.tools or ()), ("tool_calls", calls)):
+            names = [str(one.get("function", one).get("name", "")) for one in some]
+            if gone := next((name for name in names if name not in written), None):
+                raise ConfigurationInvalid(
+                    f"the model's chat template leaves {told} out (nothing is said of {gone!r} in what it writes): name one that has a place for "
+                    "them in dataset.chatTemplate, qwen-3 for example."
+                )
 
     def _known(self, message: dict[str, Any]) -> dict[str, Any]:
         """`developer` is OpenAI's newer word for `system`: a model whose template has not heard of it knows the older."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 
 from skipjack.resolve import ResolvedSpec
@@ -12,8 +13,12 @@ from skipjack.resolve.resolved import ResolvedSource
 
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound
 from ..storage import Access, Entry, Store, bring, open_store
-from .read import READERS, format_of
+from .images import ENDINGS
+from .read import READERS, Row, format_of, read
 from .splits import README, configs_of, files_of
+
+ROWS_LOOKED_AT = 16
+"""Of a table, for names of pictures: the first may lack one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class Source:
 
     told: ResolvedSource
     files: tuple[File, ...]
+    pictures: tuple[File, ...] = ()
+    """Those that lie beside tables that name some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,16 @@ def fetch(spec: ResolvedSpec, access: Access) -> Sources:
 
 def _all(sources: Iterable[ResolvedSource], access: Access, into: Path) -> tuple[Source, ...]:
     """Each into a folder of its own: files of the same name may come from several places."""
-    return tuple(
-        Source(source, tuple(_files(source, access, into / str(number)))) for number, source in enumerate(sources)
-    )
+    return tuple(_source(source, access, into / str(number)) for number, source in enumerate(sources))
 
 
-def _files(source: ResolvedSource, access: Access, into: Path) -> list[File]:
-    store, path = open_store(source.uri, access)
+def _source(told: ResolvedSource, access: Access, into: Path) -> Source:
+    store, path = open_store(told.uri, access)
+    files = _files(told, store, path, into)
+    return Source(told, tuple(files), tuple(_pictures(store, path, into)) if _names_pictures(files[0]) else ())
+
+
+def _files(source: ResolvedSource, store: Store, path: str, into: Path) -> list[File]:
     here = store.local(path)
     chooses = source.split or source.subset
     if "*" not in path and (here.is_file() if here else format_of(path) in READERS):
@@ -70,7 +80,7 @@ def _files(source: ResolvedSource, access: Access, into: Path) -> list[File]:
         raise ConfigurationInvalid(
             f"{source.title}: split and subset choose files of a folder: leave them out, or the '*'."
         )
-    folder = (path.partition("*")[0].rpartition("/")[0] if "*" in path else path).rstrip("/")
+    folder = _folder(path)
     known = store.list(f"{folder}/" if folder else "")
     wanted = [entry for entry in known if format_of(entry.path) in READERS and _fits(entry.path, path, folder)]
     if not wanted:
@@ -86,6 +96,11 @@ def _files(source: ResolvedSource, access: Access, into: Path) -> list[File]:
         raise DataInvalid(
             f"{source.title}: it names files of several kinds ({', '.join(kinds)}): say which, with '*{kinds[0]}' for example."
         )
+    return _at_hand(store, wanted, folder, into)
+
+
+def _at_hand(store: Store, wanted: Sequence[Entry], folder: str, into: Path) -> list[File]:
+    """The files on this machine: where they are, or brought here."""
     places = [store.local(entry.path) for entry in wanted]
     found = [place for place in places if place is not None] if all(places) else bring(store, wanted, into)
     return [File(place, _short(entry, folder)) for place, entry in zip(found, wanted, strict=True)]
@@ -93,6 +108,28 @@ def _files(source: ResolvedSource, access: Access, into: Path) -> list[File]:
 
 def _text(store: Store, path: str, into: Path) -> str:
     return (store.local(path) or store.get(path, into)).read_text(errors="replace")
+
+
+def _names_pictures(file: File) -> bool:
+    """Whether one of the table's first rows has a picture's name in it, whatever the column is called."""
+    try:
+        first = list(islice(read(file.path, file.name), ROWS_LOOKED_AT))
+    except DataInvalid:
+        return False  # whoever checks its rows tells it, with all else that is wrong
+    values = (value for row in first if isinstance(row, Row) for value in row.values.values())
+    return any(isinstance(value, str) and format_of(value) in ENDINGS for value in values)
+
+
+def _pictures(store: Store, path: str, into: Path) -> list[File]:
+    """All those beside and below the tables that `path` names."""
+    folder = path.rpartition("/")[0] if format_of(path) in READERS and "*" not in path else _folder(path)
+    known = store.list(f"{folder}/" if folder else "")
+    return _at_hand(store, [entry for entry in known if format_of(entry.path) in ENDINGS], folder, into)
+
+
+def _folder(path: str) -> str:
+    """Below which the files lie that a URI's `path` names, where it isn't one file."""
+    return (path.partition("*")[0].rpartition("/")[0] if "*" in path else path).rstrip("/")
 
 
 def _fits(file: str, path: str, folder: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,21 +11,30 @@ from .example import Example
 from .read import Broken
 from .render import Rendered, Span
 
+Item = TypeVar("Item")
+
 BATCH_CHARACTERS = 2**20
 """Of text that are tokenised at once: bounds memory, and gives each core of a large machine some rows."""
 
 
 def tokenised(rows: Iterable[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
     """An example for each row, in their order; a row of which nothing is learnt is broken, and what is broken is passed on."""
-    batch: list[Rendered | Broken] = []
+    for batch in in_batches(rows, lambda row: len(row.text) if isinstance(row, Rendered) else 0):
+        yield from _batch(batch, tokenizer)
+
+
+def in_batches(rows: Iterable[Item], characters_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """The rows in their order, as many at a time as are worth one call of a tokenizer."""
+    batch: list[Item] = []
     characters = 0
     for row in rows:
         batch.append(row)
-        characters += len(row.text) if isinstance(row, Rendered) else 0
+        characters += characters_of(row)
         if characters >= BATCH_CHARACTERS:
-            yield from _batch(batch, tokenizer)
+            yield batch
             batch, characters = [], 0
-    yield from _batch(batch, tokenizer)
+    if batch:
+        yield batch
 
 
 def _batch(rows: Sequence[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
@@ -49,7 +58,7 @@ def _example(row: Rendered, encoding: Any) -> Example | Broken:
     if not weights.any():
         problem = "nothing in it is learnt: no token of the assistant has weight; check roles, weights and trainOn"
         return Broken(row.place, problem)
-    return Example(input_ids, weights, row.place)
+    return Example(input_ids, weights, row.place, row.beside)
 
 
 def tokens_of(span: Span, encoding: Any) -> slice:

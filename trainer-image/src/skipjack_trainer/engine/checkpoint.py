@@ -19,9 +19,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ..errors import Interrupted
+from ..errors import ConfigurationInvalid, Interrupted
+from ..methods.base import Tensors
 from ..storage import Store
 from .best import Best
+from .objective import trained
 from .scale import LossScale
 from .strategies import Strategy
 
@@ -63,6 +65,18 @@ class State:
         told = json.loads(file.read_text())
         best = Best(**told["best"]) if told.get("best") else None
         return cls(told["step"], told["curve"], Before(**told["before"]), LossScale(**told["scale"]), best)
+
+
+Change = Callable[[Tensors], Tensors]
+
+
+def as_stored(state: Tensors) -> Tensors:
+    return state
+
+
+def weights_alone(state: Tensors) -> Tensors:
+    """The weight, with moments as before the first step."""
+    return {kind: tensor if kind == "weight" else torch.zeros_like(tensor) for kind, tensor in state.items()}
 
 
 class Checkpoints:
@@ -124,7 +138,7 @@ class Checkpoints:
         entries = self.store.list(self.prefix) if self.store.exists(self.prefix) else []
         return sorted((e.path.rpartition("/")[0] for e in entries if e.path.endswith(f"/{MANIFEST}")), reverse=True)
 
-    def restore(self, strategy: Strategy, step: int | None = None) -> State | None:
+    def restore(self, strategy: Strategy, step: int | None = None, change: Change = as_stored) -> State | None:
         """Brings back the newest whole checkpoint, or that of `step`; None when there is none. A damaged one is told and passed over.
 
         All ranks must call it. Each looks over its share of the files; what one finds damaged counts for all.
@@ -142,7 +156,7 @@ class Checkpoints:
                 self.say(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before")
                 continue
             state = State.read(files[STATE])
-            take(strategy, [file for name, file in files.items() if name != STATE])
+            take(strategy, [file for name, file in files.items() if name != STATE], change)
             strategy.take_step(state.step)
             return state
         return None
@@ -205,8 +219,8 @@ def parts(strategy: Strategy) -> Iterator[dict[str, torch.Tensor]]:
         yield part
 
 
-def take(strategy: Strategy, files: list[Path]) -> None:
-    """Sets all parameters from the parts, one at a time and in the same order on all ranks."""
+def take(strategy: Strategy, files: list[Path], change: Change = as_stored) -> None:
+    """Sets all parameters from the parts, one at a time and in the same order on all ranks. Raises ConfigurationInvalid."""
     with ExitStack() as opened:
         kinds: dict[str, dict[str, Any]] = {}
         for file in files:
@@ -214,14 +228,25 @@ def take(strategy: Strategy, files: list[Path]) -> None:
             for key in part.keys():  # noqa: SIM118 -- it is no dictionary
                 kind, _, name = key.partition(":")
                 kinds.setdefault(name, {})[kind] = part
+        refuse_others(strategy, {name for name, parts_of in kinds.items() if EXTRA not in parts_of})
         device, extra = strategy.objective.device, {}
         for name, parts_of in sorted(kinds.items()):
             state = {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()}
             if EXTRA in state:
                 extra[name] = state[EXTRA]
             else:
-                strategy.take(name, state)
+                strategy.take(name, change(state))
         strategy.objective.method.take_extra(strategy.objective.model, extra)
+
+
+def refuse_others(strategy: Strategy, stored: set[str]) -> None:
+    """Raises ConfigurationInvalid where what was trained then is not what is trained now."""
+    here = {name for name, _ in trained(strategy.objective.model)}
+    if stored != here:
+        only = [min(some, default="nothing more") for some in (stored - here, here - stored)]
+        raise ConfigurationInvalid(
+            f"the checkpoint holds {only[0]}, this job trains {only[1]}: method, its settings and model must be those that it was made with."
+        )
 
 
 def extras(strategy: Strategy) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:

@@ -32,7 +32,7 @@ from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
 from .noise import noised
 from .objective import trained
-from .order import draw_seed, step_examples
+from .order import draw_seed, heldout_seed, step_examples
 from .peers import Peers
 from .scale import LossScale
 from .stop import Stop
@@ -112,8 +112,10 @@ class Trainee:
             mine += [([shortest], False)] * (math.ceil(len(groups) / world) - len(mine))
         return mine
 
-    def loss(self, examples: Sequence[Example]) -> tuple[torch.Tensor, float]:
-        return self.strategy(self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device))
+    def loss(self, examples: Sequence[Example], seeds: Sequence[int] = ()) -> tuple[torch.Tensor, float]:
+        """`seeds`: one an example, for a loss that draws."""
+        batch = self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device)
+        return self.strategy(self.recipe.seeded(batch, seeds))
 
 
 def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
@@ -196,7 +198,8 @@ def train(
         reached = State(done, curve, state.before, scale, best)
         every = run.spec.checkpoint.every_steps
         is_kept = run.spec.evaluation.keep_best and best is not None and best.step == done
-        if not is_last and (asked_to_leave or is_kept or (every and done % every == 0)):
+        is_due_now = asked_to_leave or is_kept or (every and done % every == 0)
+        if run.spec.checkpoint.keep_final if is_last else is_due_now:
             checkpoints.save(run.strategy, reached)
             saved_step = done
         eta = 0.0 if is_last else (time.monotonic() - started) / (done - first_step) * (steps - done)
@@ -225,7 +228,7 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
         seeds = [draw_seed(settings.seed, step, index) for index in members]
         torch.manual_seed(seeds[0])
         with noised(run.model, settings.neftune_alpha, batch, seeds):
-            part, part_weight = run.loss(batch)
+            part, part_weight = run.loss(batch, seeds)
         # By each part's weight, the penalty counts once over the whole step.
         penalised = part + run.strategy.objective.method.penalty(run.model) * part_weight
         run.strategy.backward(penalised * (counts / weight), scale)
@@ -252,7 +255,8 @@ def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) 
 
 @torch.no_grad()
 def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
-    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token. Draws nothing from any generator.
+    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token, or the
+    squared error of a picture's noise. Draws nothing from any generator.
 
     Raises Diverged.
     """
@@ -262,7 +266,7 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     said: dict[int, Any] = {}
     for members, counts in run.share(examples, range(len(examples))):
         batch = [examples[index].with_beside(**baseline) for index in members]
-        part, part_weight = run.loss(batch)
+        part, part_weight = run.loss(batch, [heldout_seed(index) for index in members])
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
         if counts:
             loss_sum += float(part)

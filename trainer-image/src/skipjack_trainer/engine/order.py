@@ -47,3 +47,8 @@ def share_of(share: Share, number: int, seed: int, epoch: int) -> NDArray[np.int
 def draw_seed(seed: int, step: int, example: int) -> int:
     """Seed of an example's randomness, and of a micro-batch's by its first one: never by the rank, so that gangs of any size draw the same."""
     return int(np.random.SeedSequence((seed, step, example)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def heldout_seed(example: int) -> int:
+    """Seed of a held-out example, whatever the step and the spec's seed: then two evaluations differ by the model alone."""
+    return draw_seed(0, 0, example)

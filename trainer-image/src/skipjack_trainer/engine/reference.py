@@ -108,6 +108,7 @@ def key_of(base: Any, spec: ResolvedSpec, examples: Examples) -> str:
     """Of all that decides what is measured: weights by their files, examples by their content, and the arithmetic."""
     files = sorted(Path(base.name_or_path).glob("*.safetensors"))
     told = {
+        "start": spec.start_from and spec.start_from.model_dump(mode="json"),
         "model": [spec.model.uri, *([file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files)],
         "base": [str(base.dtype), spec.method.quantization and spec.method.quantization.model_dump(mode="json")],
         "examples": examples.fingerprint(),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from skipjack.api.v1alpha1.dataset import Task
 from skipjack.api.v1alpha1.learning import Metric
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
@@ -16,7 +18,7 @@ from .needs import table
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a run has to tell. Losses in nats a token."""
+    """What a run has to tell. Losses in nats a token, or squared errors of pictures' noise."""
 
     spec: ResolvedSpec
     curve: list[dict[str, float]]
@@ -25,6 +27,10 @@ class Story:
     """(prompt, answer before, answer after)."""
     stored_step: int
     """Of the weights that are stored."""
+    lineage: tuple[str, ...] = ()
+    """What it was started from, and that from; the oldest first."""
+    drawn: Sequence[tuple[str, str, str]] = ()
+    """(prompt, picture before, picture after), files beside the card."""
 
 
 CARD = "README.md"
@@ -45,20 +51,32 @@ def text(story: Story) -> str:
     answers = "\n\n".join(
         f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
     )
+    lineage = "".join(f"{number}. {told}\n" for number, told in enumerate(story.lineage, 1))
     front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
-    if spec.method.type is not MethodType.FULL:
+    if spec.task is Task.TEXT_TO_IMAGE:
+        front += "library_name: diffusers\n"
+    elif spec.method.type is not MethodType.FULL:
         front += "library_name: peft\n"
     return (
         f"---\n{front}---\n# {spec.job_name}\n\n{base}, tuned by {spec.method.type.value} with Skipjack.\n\n"
         f"![Loss by step](loss.png)\n\n## Measured\n| what | value |\n| --- | --- |\n{metrics}\n{table(spec, story.metrics)}\n"
         f"## Settings\n| setting | value | from |\n| --- | --- | --- |\n{values}\n\n"
-        f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
+        + (f"## Started from\n{lineage}\n" if lineage else "")
+        + f"## Data\n{', '.join(_named(source) for source in spec.dataset.train)}\n"
         + (f"\n## The same prompts, before and after\n{answers}\n" if answers else "")
+        + (f"\n## The same prompts and noise, before and after\n{gallery(story)}" if story.drawn else "")
     )
 
 
 def _named(source: ResolvedSource) -> str:
     return source.title if source.weight == 1 else f"{source.title} × {source.weight:g}"
+
+
+def gallery(story: Story) -> str:
+    """Pictures side by side."""
+    rows = [(prompt.replace("\n", " ").replace("|", "\\|"), *files) for prompt, *files in story.drawn]
+    table = "".join(f"| {prompt} | ![before]({before}) | ![after]({after}) |\n" for prompt, before, after in rows)
+    return f"| prompt | before | after |\n| --- | --- | --- |\n{table}"
 
 
 def quote(words: str) -> str:
@@ -74,7 +92,8 @@ def picture(story: Story, target: Path) -> None:
     figure = Figure(figsize=(7, 7 if others else 4), layout="constrained")
     FigureCanvasAgg(figure)
     first, *second = figure.subplots(2 if others else 1, sharex=True, squeeze=False)[:, 0]
-    first.set(title=story.spec.job_name, ylabel="loss (nats a token)")
+    unit = "squared error" if story.spec.task is Task.TEXT_TO_IMAGE else "nats a token"
+    first.set(title=story.spec.job_name, ylabel=f"loss ({unit})")
     first.plot(*zip(*((e["step"], e["loss"]) for e in story.curve), strict=True), label="training", linewidth=1)
     if held := held_out(story, Metric.LOSS.key):
         first.plot(*zip(*held, strict=True), "o-", label="held out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ MARK = "skipjack.json"
 OWN_FOLDER = ".skipjack"
 
 
+def checkpoints_of(path: str, job_uid: str) -> str:
+    """Where a job whose output is at `path` has its checkpoints."""
+    return f"{path}/{OWN_FOLDER}/{job_uid}/checkpoints"
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where one job's result goes."""
@@ -32,7 +38,7 @@ class Output:
 
     @property
     def checkpoints(self) -> str:
-        return f"{self.path}/{OWN_FOLDER}/{self.spec.job_uid}/checkpoints"
+        return checkpoints_of(self.path, self.spec.job_uid)
 
     def finished(self) -> Result | None:
         """The result that this very job has stored already. Raises OutputExists when the folder holds anything else."""
@@ -55,10 +61,10 @@ class Output:
             )
         return None
 
-    def store_result(self, folder: Path, result: Result) -> Result:
+    def store_result(self, folder: Path, result: Result, lineage: Sequence[str] = ()) -> Result:
         """Stores every file of `folder`, then the mark; the result with its address and digest."""
         mark = f"{self.path}/{MARK}"
-        self.store.delete(mark)
+        self._forget_the_one_before(mark)
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
         for entry in self._files():
             name = entry.path.removeprefix(f"{self.path}/")
@@ -76,12 +82,23 @@ class Output:
                     "job": f"{self.spec.namespace}/{self.spec.job_name}",
                     "jobUid": self.spec.job_uid,
                     "result": told.model_dump(),
+                    "model": self.spec.model.uri,
+                    "method": self.spec.method.model_dump(mode="json", exclude_none=True),
+                    "lineage": list(lineage),
                     "files": files,
                 }
             )
         )
         self.store.put(mark_file, mark)
         return told
+
+    def _forget_the_one_before(self, mark: str) -> None:
+        """The result that is replaced is none from here on; with it go the checkpoints that it kept."""
+        if self.store.exists(mark):
+            owner = self._read(mark).get("jobUid")
+            self.store.delete(mark)
+            if owner and owner != self.spec.job_uid and self.store.exists(f"{self.path}/{OWN_FOLDER}/{owner}"):
+                self.store.delete(f"{self.path}/{OWN_FOLDER}/{owner}")
 
     def _files(self) -> list[Any]:
         return list(self.store.list(self.path)) if self.store.exists(self.path) else []

@@ -87,6 +87,11 @@ def about(spec: ResolvedSpec, integration: ResolvedIntegration) -> About:
     return About(integration.run, integration.experiment, spec.job_uid, settings, tags)
 
 
+def final(metrics: Numbers) -> Numbers:
+    """What a run came to, apart from what each step tells by the same names: tokens of all steps, and of one."""
+    return {f"final/{name}": value for name, value in metrics.items()}
+
+
 def numbers_of(entry: Entry) -> Numbers:
     """A step's numbers by the names that trackers show: learning_rate, tokens_per_second … but not the step itself."""
     named = {re.sub("(?<=[a-z])([A-Z])", r"_\1", key).lower(): value for key, value in entry.items() if key != "step"}

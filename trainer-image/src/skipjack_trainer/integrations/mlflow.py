@@ -11,7 +11,7 @@ import requests
 
 from skipjack.protocol import MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_USERNAME
 
-from .base import About, Away, Ending, Entry, Numbers, Outcome, Refused, numbers_of
+from .base import About, Away, Ending, Entry, Numbers, Outcome, Refused, final, numbers_of
 
 TIMEOUT_SECONDS = 5.0
 PARAMETERS_A_REQUEST = 100
@@ -75,7 +75,7 @@ class MLflow:
             self._post(
                 "runs/log-batch",
                 run_id=self.run_id,
-                metrics=list(as_metrics(result.metrics, result.step)),
+                metrics=list(as_metrics(final(result.metrics), result.step)),
                 tags=as_tags(tags),
             )
         self._post("runs/update", run_id=self.run_id, status=STATUS[outcome.ending], end_time=milliseconds())

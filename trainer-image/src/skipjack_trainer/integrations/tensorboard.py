@@ -26,7 +26,7 @@ def write(story: Story, about: About, folder: Path, scratch: Path) -> None:
                 writer.add_scalar(tag, value, int(entry["step"]), walltime=at)
         last = int(story.curve[-1]["step"])
         for name, value in ends(story, "after").items():
-            writer.add_scalar(f"{HELD_OUT}/{name}", value, last, walltime=at)
+            writer.add_scalar(f"{HELD_OUT}/{name}", value, story.stored_step, walltime=at)
         settings = "".join(f"| {field} | `{value}` |\n" for field, value in (about.tags | about.settings).items())
         writer.add_text("settings", f"| setting | value |\n| --- | --- |\n{settings}", 0, walltime=at)
         writer.add_text("card", (folder / CARD).read_text(), last, walltime=at)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ..export.card import CARD, Story
-from .base import About, numbers_of
+from .base import About, final, numbers_of
 
 INIT_SECONDS = 60.0
 
@@ -33,21 +34,29 @@ def write(story: Story, about: About, folder: Path, scratch: Path) -> None:
     )
     scratch.mkdir(parents=True, exist_ok=True)
     try:
-        run = wandb.init(
-            project=about.experiment,
-            name=about.name,
-            id=about.uid,
-            config=about.settings | about.tags,
-            notes=(folder / CARD).read_text(),
-            settings=settings,
-        )
-        for entry in story.curve:
-            run.log(dict(numbers_of(entry)), step=int(entry["step"]))
-        run.summary.update(story.metrics)
-        run.finish()
+        try:
+            record(story, about, (folder / CARD).read_text(), settings)
+        finally:
+            # The library's own process writes the file out when it ends, not when the run does.
+            wandb.teardown()
         (written,) = (scratch / "wandb").glob("offline-run-*")
-        place = folder / "wandb" / written.name
-        shutil.copytree(written, place, ignore=shutil.ignore_patterns("logs", "tmp"))
+        shutil.copytree(written, folder / "wandb" / written.name, ignore=shutil.ignore_patterns("logs", "tmp"))
     finally:
-        wandb.teardown()
         shutil.rmtree(scratch)
+
+
+def record(story: Story, about: About, card: str, settings: Any) -> None:
+    import wandb
+
+    run = wandb.init(
+        project=about.experiment,
+        name=about.name,
+        id=about.uid,
+        config=about.settings | about.tags,
+        notes=card,
+        settings=settings,
+    )
+    for entry in story.curve:
+        run.log(numbers_of(entry), step=int(entry["step"]))
+    run.summary.update(final(story.metrics))
+    run.finish()

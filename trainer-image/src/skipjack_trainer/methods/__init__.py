@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from skipjack.api.v1alpha1.method import MethodType
+from typing import Any
 
+from skipjack.api.v1alpha1.method import MethodType
+from skipjack.resolve import ResolvedSpec
+
+from ..diffusion.diffuser import Diffuser
 from . import adalora, basis, boft, full, ia3, loftq, lora, lycoris, oft, prompt, shira, split
 from .base import Method
 from .fits import refuse_head, refuse_unfit
@@ -33,4 +37,13 @@ METHODS: dict[MethodType, Method] = {
     MethodType.P_TUNING: prompt.P_TUNING,
 }
 
-__all__ = ["METHODS", "Method", "refuse_head", "refuse_unfit"]
+
+def attached(base: Any, spec: ResolvedSpec) -> Any:
+    """The model to train: `base` with the spec's method on it, or on its UNet if it is a diffusion model."""
+    attach = METHODS[spec.method.type].attach
+    if isinstance(base, Diffuser):
+        return base.tune(lambda unet: attach(unet, spec))
+    return attach(base, spec)
+
+
+__all__ = ["METHODS", "Method", "attached", "refuse_head", "refuse_unfit"]

@@ -14,13 +14,18 @@ from skipjack.resolve import ResolvedSpec
 from ..errors import ConfigurationInvalid
 from ..shape import NEW_HEADS
 
-KINDS = {
+UNET = "UNet2DConditionModel"
+UNET_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+"""What of a UNet is adapted unless asked otherwise, as in diffusers' scripts."""
+
+KINDS: dict[str, str | None] = {
     "ForCausalLM": "CAUSAL_LM",
     "LMHeadModel": "CAUSAL_LM",
     "ForConditionalGeneration": "SEQ_2_SEQ_LM",
     "ForSequenceClassification": "SEQ_CLS",
     "ForTokenClassification": "TOKEN_CLS",
     "ForQuestionAnswering": "QUESTION_ANS",
+    UNET: None,
 }
 """How the name of a model's class ends → PEFT's task type."""
 
@@ -48,17 +53,20 @@ def adapt(model: Any, config: Any, spec: ResolvedSpec) -> Any:
     return adapted
 
 
-def kind_of(model: Any) -> str:
-    """PEFT's task type for the model's class."""
+def kind_of(model: Any) -> str | None:
+    """PEFT's task type for the model's class; it has none for a UNet."""
     name = type(model).__name__
     return next(kind for end, kind in KINDS.items() if name.endswith(end))
 
 
 def targets(model: Any, spec: ResolvedSpec) -> list[str]:
-    """Full names of the layers to adapt: those that the spec names, or else every linear one but heads. Raises ConfigurationInvalid."""
+    """Full names of the layers to adapt: those that the spec names, or else every linear one but heads, of a UNet those
+    of its attention. Raises ConfigurationInvalid."""
     block = block_of(spec.method.type)
     assert block is not None, "methods without settings adapt no layers"
     named, layers = getattr(spec.method, block).target_modules, linear_layers(model)
+    if named is None and type(model).__name__ == UNET:
+        named = UNET_ATTENTION
     if named is None:
         return layers
     missing = [end for end in named if not any(ends_in(layer, (end,)) for layer in layers)]
@@ -78,7 +86,7 @@ def linear_layers(model: Any) -> list[str]:
     """Full names of the linear layers below the head."""
     from transformers.pytorch_utils import Conv1D
 
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     return [
         name
         for name, module in model.named_modules()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,18 @@ def attach_p_tuning(model: Any, spec: ResolvedSpec) -> Any:
     return adapt(model, config, spec)
 
 
-def untouched(model: Any) -> Any:
-    return model.disable_adapter()
+@contextmanager
+def untouched(model: Any) -> Iterator[None]:
+    if hasattr(model.get_base_model(), "prepare_inputs_for_generation"):
+        with model.disable_adapter():
+            yield
+        return
+    # Of models that generate nothing PEFT would put aside what they don't have.
+    tuned, model.forward = model.forward, model.get_base_model().forward
+    try:
+        yield
+    finally:
+        model.forward = tuned
 
 
 PREFIX_TUNING = Method(attach_prefix, untouched=untouched)

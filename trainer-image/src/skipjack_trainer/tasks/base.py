@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,8 @@ class Recipe:
     """What is measured once on the untouched base, before a method is attached: beside each example as REFERENCE."""
     baseline: Callable[[ResolvedSpec], Survey | None] = lambda spec: None
     """What is measured anew before each step, of all its examples: its mean over them is beside each as BASELINE."""
+    seeded: Callable[[Any, Sequence[int]], Any] = lambda batch, seeds: batch
+    """(batch, a seed for each of its examples) → the batch, for a loss that draws by them: never by the micro-batch, so that hardware
+    doesn't change what is learnt."""
+    illustrate: Callable[[Subject, Path], list[tuple[str, str, str]]] | None = None
+    """Draws each of the spec's prompts into files of a folder: (prompt, file before, file after)."""

@@ -16,7 +16,7 @@ from ..data.writers.classes import CLASS, CLASSES
 from ..shape import Head
 from .base import Recipe, Subject
 from .labelled import Labelled, ask, labelled, logits, settle_padding
-from .measures import accuracy, macro_f1, micro_f1
+from .measures.labels import accuracy, macro_f1, micro_f1
 
 MULTI_LABEL = "multi_label_classification"
 """As `transformers` calls the kind of problem."""

@@ -18,7 +18,7 @@ from ..data.writers.tags import first_tokens
 from ..shape import Head
 from .base import Recipe, Subject
 from .labelled import Labelled, ask, filled, labelled, logits, settle_padding
-from .measures import accuracy, entity_f1
+from .measures.labels import accuracy, entity_f1
 
 
 def configure(config: Any, tokenizer: Any, example: Example) -> None:

@@ -41,6 +41,10 @@ class RowFormat(StrEnum):
     TOKENS_TAGS = "TokensTags"
     TOKENS_NER_TAGS = "TokensNerTags"
     TEXT_ENTITIES = "TextEntities"
+    SOURCE_TARGET = "SourceTarget"
+    SQUAD = "SQuAD"
+    QUESTION_ANSWER = "QuestionAnswer"
+    IMAGE_CAPTION = "ImageCaption"
 
 
 class TrainOn(StrEnum):
@@ -90,7 +94,8 @@ class Source(APIModel):
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME[@REVISION]/PATH or "
-        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'."
+        "https://…; files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'. "
+        "Pictures lie beside the file that names them, or within it (.parquet)."
     )
     subset: Word | None = Field(
         None,
@@ -133,7 +138,7 @@ class Dataset(APIModel):
         Rule(
             "!has(self.validation) || self.validation.all(source, !has(source.weight))",
             lambda own: all(source.weight is None for source in own.validation or ()),
-            "held-out rows are each measured once: weight belongs to the sources of train",
+            "held-out rows are each measured once: remove weight here, it belongs to the sources of train",
         ),
     )
     train: Annotated[list[Source], Field(min_length=1, max_length=64)] = Field(description="The rows to train on.")
@@ -157,8 +162,21 @@ class Dataset(APIModel):
         None,
         description="How chats are written, and the tuned model's own template from then on. Default: the model's own; base models have none.",
     )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        le=1_048_576,
+        description="Tokens of a context that neighbouring windows share, where an encoder reads one that is longer than maxLength. "
+        "Default: 128, at most a third of maxLength.",
+    )
     train_on: TrainOn | None = Field(None, description="Whose words are learnt in a chat. Default: Assistant.")
     overlong: Overlong | None = Field(None, description="What happens to rows beyond maxLength. Default: Truncate.")
+    resolution: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="Width and height in pixels that pictures are scaled and cropped to. Default: those that the model draws.",
+    )
     packing: bool | None = Field(
         None, description="Put several rows into one sequence. Default: where the model allows it."
     )

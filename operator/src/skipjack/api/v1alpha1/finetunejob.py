@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
@@ -15,7 +15,8 @@ from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
 from .pod import PodSettings
 from .preference import Preference
-from .rules import matches
+from .rules import Rule, matches
+from .start import StartFrom
 from .uris import CredentialPrefix, ModelReference, OutputURI
 
 
@@ -63,7 +64,20 @@ ControllerName = Annotated[
 class FineTuneJobSpec(APIModel):
     """What is to be tuned, from what, and where the result goes."""
 
-    model: ModelReference = Field(description="A BaseModel's name, or hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH.")
+    rules: ClassVar = (
+        Rule(
+            "has(self.model) || has(self.startFrom)",
+            lambda own: own.model is not None or own.start_from is not None,
+            "there is nothing to tune: name a model (phi-3-mini or hf://ORG/NAME for example), or what to startFrom",
+        ),
+    )
+    model: ModelReference | None = Field(
+        None,
+        description="A BaseModel's name, or hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH. May be left out with startFrom, which tells it.",
+    )
+    start_from: StartFrom | None = Field(
+        None, description="Weights to begin with: another job's, an adapter, a model. Default: the base model as it is."
+    )
     task: Task | None = Field(None, description="Left out: told from the data.")
     dataset: Dataset = Field(description="What is learnt from.")
     method: Method | None = Field(None, description="How the model is changed. Default: LoRA.")

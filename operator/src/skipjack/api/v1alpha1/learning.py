@@ -175,3 +175,8 @@ class Checkpoint(APIModel):
         None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all."
     )
     keep: int | None = Field(None, ge=1, le=100, description="How many are kept while the job runs. Default: 2.")
+    keep_final: bool | None = Field(
+        None,
+        description="true: the last step's stays beside the result, 12 bytes a trained parameter, so that startFrom can go on from it. "
+        "Default: true, but for type Full.",
+    )

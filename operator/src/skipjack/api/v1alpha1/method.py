@@ -67,7 +67,9 @@ class LoRA(APIModel):
     )  # fmt: skip
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout on the adapter's input. Default: 0.")
     target_modules: TargetModules | None = Field(
-        None, description="Names of the linear layers to adapt. Default: all of them but the output head."
+        None,
+        description="Names of the linear layers to adapt. Default: all of them but the output head; those of the attention in a "
+        "diffusion model.",
     )
     dora: bool | None = Field(
         None, description="Learn magnitude and direction apart (DoRA). Default: true for DoRA, else false."

@@ -12,10 +12,21 @@ from .base import Layout, RowProblem
 from .chat import CHATS, Chat
 from .classified import CLASSIFIED, Classified
 from .document import DOCUMENTS, Document
+from .pair import PAIRS, Translation
+from .picture import PICTURES, Picture
 from .preference import PREFERENCES, Answered, Judged, Pair
+from .question import QUESTIONS, Answer, Question
 from .tagged import TAGGED, Tagged
 
-FORMATS: dict[RowFormat, Layout] = {**CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED}
+FORMATS: dict[RowFormat, Layout] = {
+    **CHATS, **DOCUMENTS, **PREFERENCES, **CLASSIFIED, **TAGGED, **PAIRS, **QUESTIONS, **PICTURES,
+}  # fmt: skip
+
+BY_COLUMNS = {
+    "translation": "a translation holds several languages, each of which could be the source: say which by the source's `columns`, "
+    "{source: translation.en, target: translation.de} for example",
+}
+"""Column → what to do about rows that have it and fit no layout: their direction is never guessed."""
 
 COLUMNS_SHOWN = 20
 
@@ -26,18 +37,24 @@ def recognise(columns: set[str], place: str, task: Task | None = None) -> RowFor
     Raises DataInvalid or ConfigurationInvalid, with what was seen.
     """
     known = {kind: layout for kind, layout in FORMATS.items() if task in (None, layout.task)}
-    fits = [kind for kind, layout in known.items() if layout.columns <= columns]
+    fits = {kind: used for kind, layout in known.items() if (used := layout.used(columns)) is not None}
     # Of two layouts one may have all of the other's columns and more: text and label are no plain text.
-    closest = [kind for kind in fits if not any(known[kind].columns < known[other].columns for other in fits)]
+    closest = [kind for kind, used in fits.items() if not any(used < more for more in fits.values())]
     if len(closest) == 1:
         return closest[0]
     seen = ", ".join(sorted(columns)[:COLUMNS_SHOWN]) + (", …" if len(columns) > COLUMNS_SHOWN else "") or "(none)"
-    if not fits and task and (others := {known.task.value for known in FORMATS.values() if known.columns <= columns}):
+    if (
+        not fits
+        and task
+        and (others := {known.task.value for known in FORMATS.values() if known.used(columns) is not None})
+    ):
         raise ConfigurationInvalid(
             f"spec.task is {task.value}, the data is for {' or '.join(sorted(others))} ({place}: columns {seen}): change the task or leave it out."
         )
     if not fits:
-        expected = "; ".join(f"{kind.value}: {' + '.join(sorted(layout.columns))}" for kind, layout in known.items())
+        expected = "; ".join(f"{kind.value}: {layout}" for kind, layout in known.items())
+        if hints := [hint for column, hint in BY_COLUMNS.items() if column in columns]:
+            raise DataInvalid(f"{place}: {hints[0]}.")
         layouts = f"no layout of task {task.value}" if task else "no known layout"
         raise DataInvalid(f"{place}: columns {seen} fit {layouts}. Expected one of: {expected}.")
     names = ", ".join(kind.value for kind in closest)
@@ -56,6 +73,7 @@ def interpret(kind: RowFormat, values: dict[str, Any], names: Sequence[str] | No
 
 __all__ = [
     "FORMATS",
+    "Answer",
     "Answered",
     "Chat",
     "Classified",
@@ -63,8 +81,11 @@ __all__ = [
     "Judged",
     "Layout",
     "Pair",
+    "Picture",
+    "Question",
     "RowProblem",
     "Tagged",
+    "Translation",
     "interpret",
     "recognise",
     "task_of",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from skipjack.api.v1alpha1.dataset import Task
@@ -36,6 +38,19 @@ class Layout:
     """Labels that there are wherever this one is, seen or not."""
     named: Callable[[Any, Sequence[str] | None], Any] = lambda row, names: row
     """An interpreted row whose labels have the names that the spec lists, where rows name them by number. Raises RowProblem."""
+    one_of: tuple[tuple[str, ...], ...] = ()
+    """Groups of columns: a row must have one of each."""
+    opened: Callable[[Any, Path], Any] = lambda row, folder: row
+    """(an interpreted row, the folder that its file lies in) → the row with the files that it names opened. Raises RowProblem."""
+
+    def used(self, columns: AbstractSet[str]) -> AbstractSet[str] | None:
+        """Those of a row's columns that it is read by; None for a row that isn't laid out so."""
+        fits = self.columns <= columns and all(not columns.isdisjoint(group) for group in self.one_of)
+        return columns & self.columns.union(*self.one_of) if fits else None
+
+    def __str__(self) -> str:
+        """The columns, as messages tell them."""
+        return " + ".join([*sorted(self.columns), *("|".join(group) for group in self.one_of)])
 
 
 def words(values: dict[str, Any], field: str) -> str:

@@ -6,18 +6,25 @@ from skipjack.api.v1alpha1.dataset import Task
 
 from ...errors import ConfigurationInvalid
 from ...shape import Shape
+from .answer import ANSWER
 from .base import Rows, Writer, Writing
 from .classes import CLASSIFYING
+from .picture import PICTURE
 from .preference import PREFERENCE
+from .sequence import SEQUENCE
+from .span import SPANS
 from .tags import TAGGING
 from .text import TEXT
 
 WRITERS: dict[Task, dict[Shape, Writer]] = {
     Task.CHAT: {Shape.DECODER: TEXT},
-    Task.COMPLETION: {Shape.DECODER: TEXT},
+    Task.COMPLETION: {Shape.DECODER: TEXT, Shape.ENCODER_DECODER: SEQUENCE},
+    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
     Task.TEXT_CLASSIFICATION: {Shape.ENCODER: CLASSIFYING, Shape.DECODER: CLASSIFYING},
     Task.TOKEN_CLASSIFICATION: {Shape.ENCODER: TAGGING, Shape.DECODER: TAGGING},
-    Task.PREFERENCE: {Shape.DECODER: PREFERENCE},
+    Task.QUESTION_ANSWERING: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE, Shape.ENCODER: SPANS},
+    Task.TRANSLATION: {Shape.DECODER: ANSWER, Shape.ENCODER_DECODER: SEQUENCE},
+    Task.TEXT_TO_IMAGE: {Shape.DIFFUSION: PICTURE},
 }
 
 

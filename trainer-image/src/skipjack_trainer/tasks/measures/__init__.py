@@ -1,0 +1,1 @@
+"""What held-out rows are judged by. Libraries are imported when they are used."""
