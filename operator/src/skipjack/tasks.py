@@ -51,7 +51,9 @@ TASKS: dict[Task, TaskDefaults] = {
         (Metric.F1, Metric.EXACT_MATCH, Metric.LOSS),
     ),
     Task.TRANSLATION: TaskDefaults(
-        "To say in one language what was said in another.", (Metric.BLEU, Metric.CHRF, Metric.LOSS)
+        "To say in one language what was said in another.",
+        (Metric.BLEU, Metric.CHRF, Metric.LOSS),
+        smooths_labels=True,
     ),
     # diffusers' scripts have 1e-4 for LoRA and 1e-5 for full fine-tuning: half of what chats learn at.
     Task.TEXT_TO_IMAGE: TaskDefaults(

@@ -5,6 +5,7 @@ Each example's is drawn by (seed, step, example), as long as the example itself 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,37 +18,39 @@ from ..data.example import Example
 
 @contextmanager
 def noised(model: Any, alpha: float | None, examples: Sequence[Example], seeds: Sequence[int]) -> Iterator[None]:
-    """Within it one forward pass over the examples has noise of up to alpha/√(L·d), L each sequence's tokens and d the width.
+    """Within it the examples' embeddings have noise of up to alpha/√(L·d), L each sequence's tokens and d the width.
 
-    What a sequence-to-sequence model embeds after its source, the text that it is to say, is left as it is.
+    What is embedded after them is left as it is: the words that a sequence-to-sequence model is to say.
     """
     if alpha is None:
         yield
         return
-    waiting = [True]
+    embedding = model.get_input_embeddings()
+    is_read_first = slice(1 if model.config.is_encoder_decoder else None)
+    waiting = deque(
+        (length, generator)
+        for example, seed in zip(examples, seeds, strict=True)
+        for generator in [torch.Generator(embedding.weight.device).manual_seed(seed)]
+        for length in example.parts[is_read_first]
+    )
 
     def add(_: Any, __: Any, embedded: torch.Tensor) -> torch.Tensor:
-        if not waiting:
-            return embedded
-        waiting.clear()
-        return embedded + _noise(embedded, alpha, examples, seeds)
+        return embedded + _taken(waiting, embedded, alpha) if waiting else embedded
 
-    handle = model.get_input_embeddings().register_forward_hook(add)
+    handle = embedding.register_forward_hook(add)
     try:
         yield
     finally:
         handle.remove()
 
 
-def _noise(embedded: torch.Tensor, alpha: float, examples: Sequence[Example], seeds: Sequence[int]) -> torch.Tensor:
+def _taken(waiting: deque[tuple[int, torch.Generator]], embedded: torch.Tensor, alpha: float) -> torch.Tensor:
     """As `embedded`: [1, T, d] of sequences one after the other, or [n, L, d] of one a row, filled up at the right."""
-    width, device = embedded.shape[-1], embedded.device
-    parts = []
-    for example, seed in zip(examples, seeds, strict=True):
-        generator = torch.Generator(device).manual_seed(seed)
-        for length in example.parts:
-            drawn = torch.rand(length, width, generator=generator, device=device)
-            parts.append((2 * drawn - 1) * (alpha / (length * width) ** 0.5))
-    is_packed = embedded.shape[0] == 1
-    noise = torch.cat(parts)[None] if is_packed else pad_sequence(parts, batch_first=True)
-    return noise.to(embedded.dtype)
+    rows, tokens, width = embedded.shape
+    parts: list[torch.Tensor] = []
+    while len(parts) < rows or (rows == 1 and sum(map(len, parts)) < tokens):
+        length, generator = waiting.popleft()
+        drawn = torch.rand(length, width, generator=generator, device=generator.device)
+        parts.append((2 * drawn - 1) * (alpha / (length * width) ** 0.5))
+    noise = torch.cat(parts)[None] if rows == 1 else pad_sequence(parts, batch_first=True)
+    return noise.to(embedded)

@@ -59,13 +59,18 @@ def on(device: torch.device, values: np.ndarray) -> torch.Tensor:
 
 def loss(model: Any, batch: MicroBatch, spec: ResolvedSpec) -> tuple[torch.Tensor, float]:
     """Sum of weighted cross-entropies in nats, and the sum of the weights."""
-    smoothing = spec.hyperparameters.label_smoothing if model.training else 0.0
+    smoothing = smoothing_of(model, spec)
     if (split := head_of(model)) is not None:
         hidden, head, labels = before_head(split, batch)
         weights = batch.weights.flatten()[batch.learnt]
         return linear_cross_entropy(hidden, head, labels, weights, smoothing), batch.weight
     losses, weights = from_logits(model, batch, smoothing)
     return (losses * weights).sum(), batch.weight
+
+
+def smoothing_of(model: Any, spec: ResolvedSpec) -> float:
+    """Of the targets in training alone: held-out losses stay comparable."""
+    return spec.hyperparameters.label_smoothing if model.training else 0.0
 
 
 def token_losses(model: Any, batch: MicroBatch) -> torch.Tensor:

@@ -15,7 +15,7 @@ from skipjack.resolve import ResolvedSpec
 from ..data.example import PARTS, Example
 from ..shape import Head
 from .base import Recipe, Subject
-from .causal import CHUNK
+from .causal import CHUNK, smoothing_of
 from .generate import answer, generate, side_by_side
 from .measures import words as measures
 
@@ -63,10 +63,12 @@ def loss(model: Any, batch: Pairs, spec: ResolvedSpec) -> tuple[torch.Tensor, fl
     # Counted from the end: virtual tokens before the target have logits too.
     logits = out.logits[:, -batch.labels.shape[1] :][is_learnt]
     labels, weights = batch.labels[is_learnt], batch.weights[is_learnt]
+    smoothing = smoothing_of(model, spec)
     total = torch.zeros((), dtype=torch.float32, device=logits.device)
     for start in range(0, len(labels), CHUNK):
         part = slice(start, start + CHUNK)
-        total = total + (cross_entropy(logits[part].float(), labels[part], reduction="none") * weights[part]).sum()
+        losses = cross_entropy(logits[part].float(), labels[part], reduction="none", label_smoothing=smoothing)
+        total = total + (losses * weights[part]).sum()
     return total, batch.weight
 
 
