@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.api.v1alpha1.method import MethodType, block_of
 from skipjack.api.v1alpha1.pod import EnvVar
+from skipjack.api.v1alpha1.preference import PreferenceLoss
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 label_values = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,20}[A-Za-z0-9])?)?", fullmatch=True)
@@ -67,6 +68,7 @@ kinds = st.sampled_from(list(MethodType)).flatmap(
     )
 )
 methods = kinds | st.just({"type": "DoRA", "quantization": {"type": "NF4", "doubleQuant": False}})
+losses = st.sampled_from([loss.value for loss in PreferenceLoss])
 credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
 integrations = st.lists(
     st.just({"type": "TensorBoard"})
@@ -88,6 +90,7 @@ specs = st.fixed_dictionaries(
     },
     optional={
         "method": methods,
+        "preference": st.fixed_dictionaries({"loss": losses}, optional={"beta": st.floats(0.01, 10)}),
         "hyperparameters": _some(maxSteps=st.integers(1, 10_000_000), maxLength=st.integers(8, 1_048_576)),
         "evaluation": _some(prompts=st.lists(nasty.filter(bool), max_size=3)),
         "compute": _some(

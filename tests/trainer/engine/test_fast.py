@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tests.trainer import tiny
 from tests.trainer.trainees import CPU, examples, trainee
+from torch.nn.functional import cross_entropy
 
 from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.fast import attention, lora, loss, norm
@@ -95,6 +96,58 @@ def test_the_loss_from_hidden_states_is_that_of_full_logits(
     assert ours.keys() == stock.keys()
     for name, gradient in stock.items():
         assert torch.allclose(ours[name], gradient, rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("family", ["llama", "granite"])
+def test_smoothed_targets_are_those_of_torch_from_hidden_states_and_from_logits(
+    family: str, smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(loss.CHUNK, "cpu", 7)
+    model = tiny.model(family).train()
+    assert (head_of(model) is None) is (family == "granite")
+    told = tiny.resolved(hyperparameters={"maxSteps": 1, "labelSmoothing": smoothing})
+    total, _ = causal.loss(model, packed(ROWS[:1], CPU), told)
+    total.backward()
+    ours = gradients(model)
+    ids, weights = (torch.from_numpy(array) for array in (ROWS[0].input_ids, ROWS[0].weights))
+    logits = model(ids[None].long(), use_cache=False).logits[0, :-1]
+    losses = cross_entropy(logits, ids[1:].long(), reduction="none", label_smoothing=smoothing)
+    (losses * weights[1:]).sum().backward()
+    assert float(total) == pytest.approx(float((losses * weights[1:]).sum()), rel=1e-6)
+    for name, gradient in gradients(model).items():
+        assert torch.allclose(ours[name], gradient, rtol=1e-4, atol=1e-5), name
+
+
+def test_targets_are_smoothed_in_training_alone() -> None:
+    told = tiny.resolved(hyperparameters={"maxSteps": 1, "labelSmoothing": 0.3})
+    model = tiny.model().eval()
+    plain, batch = causal.loss(model, packed(ROWS[:1], CPU), tiny.resolved())[0], packed(ROWS[:1], CPU)
+    assert float(causal.loss(model, batch, told)[0]) == float(plain)
+    assert float(causal.loss(model.train(), batch, told)[0]) != float(plain)
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["own head", "tied head"])
+@pytest.mark.parametrize("trained", [True, False], ids=["trained", "frozen"])
+def test_losses_of_single_tokens_have_the_gradients_of_full_logits_whatever_each_counts(
+    tied: bool, trained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(loss.CHUNK, "cpu", 7)
+    model = tiny.model(tie_word_embeddings=tied)
+    model.lm_head.weight.requires_grad_(trained)
+    batch = packed(ROWS[:1], CPU)
+    counts = torch.linspace(-1, 2, len(batch.learnt))
+    ours = causal.token_losses(model, batch)
+    (ours * counts).sum().backward()
+    told = gradients(model)
+    losses, weights = causal.from_logits(model, batch)
+    stock = losses[weights != 0]
+    (stock * counts).sum().backward()
+    assert torch.allclose(ours, stock, rtol=1e-5)
+    expected = gradients(model)
+    assert told.keys() == expected.keys()
+    for name, gradient in expected.items():
+        assert torch.allclose(told[name], gradient, rtol=1e-4, atol=1e-5), name
 
 
 def test_a_head_that_does_more_than_multiply_is_asked_for_its_logits() -> None:

@@ -25,8 +25,10 @@ def noised(model: Any, alpha: float | None, examples: Sequence[Example], seeds: 
     if alpha is None:
         yield
         return
-    embedding = model.get_input_embeddings()
-    is_read_first = slice(1 if model.config.is_encoder_decoder else None)
+    has_encoder = model.config.is_encoder_decoder
+    # An encoder's may be a layer of its own that shares the model's weight.
+    embedding = (model.get_encoder() if has_encoder else model).get_input_embeddings()
+    is_read_first = slice(1 if has_encoder else None)
     waiting = deque(
         (length, generator)
         for example, seed in zip(examples, seeds, strict=True)
