@@ -197,5 +197,8 @@ def test_pairs_and_judged_answers_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "configmaps/data/train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts(4)))
     told = tiny.resolved(dataset={"train": sources})
     access = Access(configmaps=tmp_path / "configmaps", scratch=tmp_path / "scratch")
-    with pytest.raises(DataInvalid, match="more.jsonl:1: some rows are pairs of answers, others are single answers"):
+    with pytest.raises(
+        DataInvalid,
+        match=r"data/more\.jsonl: its rows are single answers with a label, those of .*train\.jsonl are pairs",
+    ):
         prepare(told, fetch(told, access), tiny.tokenizer(), tiny.FACTS, access.scratch)

@@ -168,9 +168,8 @@ def test_a_job_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
     checkpoints = Checkpoints(Folder(tmp_path, "test"), "c", 1, 2, tmp_path / "aside")
     train(stopped, checkpoints, State(0, [], Before()), Stop(), lambda _: None)
     other = learner(rows)
-    state = checkpoints.restore(other.strategy)
+    state = checkpoints.restore(other.strategy, 2)
     assert state is not None
-    assert 0 < state.step < 4
     ended = train(other, checkpoints, state, Stop(), lambda _: None)
     assert [entry["loss"] for entry in ended.curve] == [entry["loss"] for entry in straight.curve]
     mine, theirs = dict(trained(one.model)), dict(trained(other.model))

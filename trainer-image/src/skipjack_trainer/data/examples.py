@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -46,6 +46,7 @@ def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: 
     checked = check(spec, sources)
     task = task_of_all(spec, checked.layouts.values())
     _refuse_idle(spec, task, model)
+    _refuse_mixed(checked.layouts)
     writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
     writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
     rows: dict[str, list[int]] = {}
@@ -102,6 +103,16 @@ def _refuse_idle(spec: ResolvedSpec, task: Task, model: ModelFacts) -> None:
         raise ConfigurationInvalid(
             f"dataset.stride: windows are what an encoder reads long contexts in to answer questions; here {model.shape.value} learns "
             f"{task.value}: remove it."
+        )
+
+
+def _refuse_mixed(layouts: Mapping[str, RowFormat]) -> None:
+    """Raises DataInvalid where some sources hold pairs of answers and others single ones: no loss learns from both."""
+    judged = [title for title, layout in layouts.items() if layout is RowFormat.PROMPT_COMPLETION_LABEL]
+    others = [title for title in layouts if title not in judged]
+    if judged and others:
+        raise DataInvalid(
+            f"{judged[0]}: its rows are single answers with a label, those of {others[0]} are pairs of answers: train on one kind."
         )
 
 

@@ -41,12 +41,8 @@ def write(writing: Writing, rows: Rows) -> Iterator[Example | Broken]:
 
 
 def _rendered(rows: Rows, renderer: Renderer, judgements: deque[bool | None]) -> Iterator[Rendered | Broken]:
-    """Both answers of a pair, the one that is judged; `judgements` gets one of each row, None for a pair. Raises DataInvalid."""
-    kinds = set()
+    """Both answers of a pair, the one that is judged; `judgements` gets one of each row, None for a pair."""
     for place, row in rows:
-        kinds.add(type(row))
-        if len(kinds) > 1:
-            raise DataInvalid(f"{place}: some rows are {KINDS[True]}, others are {KINDS[False]}: train on one kind.")
         judgements.append(row.is_desirable if isinstance(row, Judged) else None)
         for answered in _answers(row):
             try:
