@@ -19,10 +19,10 @@ from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.formats import interpret
 from skipjack_trainer.data.read import Broken
 from skipjack_trainer.data.writers import Writing, writer_of
-from skipjack_trainer.engine.loop import Trainee, make_optimizer
 from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.engine.trainee import Trainee, make_optimizer
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.shape import ModelFacts, Shape
 from skipjack_trainer.tasks import RECIPES

@@ -17,9 +17,9 @@ from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.data.example import PARTS, WEIGHT, Example, Examples, first_of_each
 from skipjack_trainer.data.table import read_table, write_table
 from skipjack_trainer.data.writers.preference import DESIRABLE, MISMATCHED, MISMATCHED_WEIGHTS
-from skipjack_trainer.engine.loop import Trainee
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.reference import refer
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.model import attention_of
 from skipjack_trainer.tasks.preference import PREFERENCE
 

@@ -16,11 +16,11 @@ from skipjack.api.v1alpha1.dataset import Task
 from skipjack.protocol import Result
 from skipjack.resolve import DataFacts, ResolvedSpec, resolve_data
 from skipjack_trainer.data.example import Example
-from skipjack_trainer.engine.loop import Trainee, make_optimizer
 from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.engine.trainee import Trainee, make_optimizer
 from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.model import attention_of, load_model, recomputing

@@ -16,7 +16,9 @@ from tests.trainer.trainees import CPU
 
 from skipjack.api.v1alpha1.dataset import RowFormat, Task
 from skipjack_trainer.data.example import Example
-from skipjack_trainer.engine.loop import Trainee, accumulate, evaluate
+from skipjack_trainer.engine.evaluate import evaluate
+from skipjack_trainer.engine.loop import accumulate
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.shape import Shape
 from skipjack_trainer.tasks import classes, tags
 from skipjack_trainer.tasks.labelled import logits, settle_padding

@@ -14,9 +14,10 @@ from tests.trainer.trainees import examples, trainee
 from skipjack.api.v1alpha1.learning import Scheduler
 from skipjack.mixture import Mixture
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Told, Trainee, factor, train
+from skipjack_trainer.engine.loop import Told, factor, train
 from skipjack_trainer.engine.order import step_examples
 from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.errors import Diverged
 from skipjack_trainer.storage.folder import Folder
 

@@ -11,8 +11,10 @@ from tests.trainer.preferences import preferring
 from tests.trainer.tasks import seq2seq
 from tests.trainer.trainees import example, examples, trainee
 
-from skipjack_trainer.engine.loop import Trainee, accumulate, evaluate
+from skipjack_trainer.engine.evaluate import evaluate
+from skipjack_trainer.engine.loop import accumulate
 from skipjack_trainer.engine.noise import noised
+from skipjack_trainer.engine.trainee import Trainee
 
 ROWS = examples(8)
 EMBEDDING = torch.nn.Embedding(400, 16)

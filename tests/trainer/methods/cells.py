@@ -22,10 +22,11 @@ from skipjack.api.v1alpha1.method import MethodType, block_of
 from skipjack.methods import METHODS as DATA
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import make_optimizer, train
+from skipjack_trainer.engine.loop import train
 from skipjack_trainer.engine.peers import Alone
 from skipjack_trainer.engine.stop import Stop
 from skipjack_trainer.engine.strategies.base import set_rate
+from skipjack_trainer.engine.trainee import make_optimizer
 from skipjack_trainer.errors import ConfigurationInvalid
 from skipjack_trainer.export.merge import merge
 from skipjack_trainer.methods import METHODS, refuse_head, refuse_unfit

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.methods import METHODS as DATA
 from skipjack.resolve import ResolvedSpec
-from skipjack_trainer.engine.loop import make_optimizer
+from skipjack_trainer.engine.trainee import make_optimizer
 from skipjack_trainer.errors import ConfigurationInvalid
 from skipjack_trainer.export.merge import merge
 from skipjack_trainer.methods import METHODS

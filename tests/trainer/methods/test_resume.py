@@ -14,9 +14,10 @@ from skipjack.api.v1alpha1.method import MethodType, block_of
 from skipjack.methods import METHODS as DATA
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Told, Trainee, train
+from skipjack_trainer.engine.loop import Told, train
 from skipjack_trainer.engine.peers import Alone
 from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.errors import ConfigurationInvalid, Interrupted
 from skipjack_trainer.methods import METHODS
 from skipjack_trainer.methods.adalora import extra_state

@@ -19,10 +19,10 @@ from tests.trainer.trainees import CPU
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.data.sources import fetch
-from skipjack_trainer.engine.loop import Trainee, make_optimizer
 from skipjack_trainer.engine.objective import Objective
 from skipjack_trainer.engine.peers import Alone
 from skipjack_trainer.engine.strategies import STRATEGIES
+from skipjack_trainer.engine.trainee import Trainee, make_optimizer
 from skipjack_trainer.fast import quicken
 from skipjack_trainer.methods import attached
 from skipjack_trainer.model import facts_of, load_model, load_tokenizer, read_config, recomputing

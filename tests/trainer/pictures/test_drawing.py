@@ -16,10 +16,12 @@ from tests.trainer.trainees import run_here
 from skipjack.api.v1alpha1.dataset import Task
 from skipjack_trainer.data.prepare import Prepared
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Trainee, accumulate, evaluate, train
+from skipjack_trainer.engine.evaluate import evaluate
+from skipjack_trainer.engine.loop import accumulate, train
 from skipjack_trainer.engine.objective import trained
 from skipjack_trainer.engine.order import draw_seed
 from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.storage.folder import Folder
 
 METHODS = ("LoRA", "RsLoRA", "LoRAPlus", "DoRA", "LoHa", "LoKr", "Full")

@@ -13,8 +13,9 @@ from tests.trainer.methods.cells import COLUMNS
 from tests.trainer.trainees import examples, trainee
 
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Trainee, train
+from skipjack_trainer.engine.loop import train
 from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.model import PACKS
 from skipjack_trainer.storage.folder import Folder
 

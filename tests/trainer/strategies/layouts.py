@@ -13,9 +13,11 @@ from tests.trainer import tiny
 from tests.trainer.trainees import examples, laid_out, settled
 
 from skipjack_trainer.engine.checkpoint import Before, Checkpoints, State
-from skipjack_trainer.engine.loop import Told, Trainee, answers, evaluate, train
+from skipjack_trainer.engine.evaluate import answers, evaluate
+from skipjack_trainer.engine.loop import Told, train
 from skipjack_trainer.engine.peers import Alone, Peers
 from skipjack_trainer.engine.stop import Stop
+from skipjack_trainer.engine.trainee import Trainee
 from skipjack_trainer.errors import Interrupted
 from skipjack_trainer.storage.folder import Folder
 

@@ -16,8 +16,9 @@ from tests.trainer.trainees import settled
 
 from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import SpecRefused
-from skipjack_trainer.engine.loop import Trainee, accumulate
+from skipjack_trainer.engine.loop import accumulate
 from skipjack_trainer.engine.peers import Alone, Peers
+from skipjack_trainer.engine.trainee import Trainee
 
 ASKED_FOR_MOST = ["Full", "LoRA", "QLoRA"]
 OTHERS = [kind.value for kind in MethodType if kind.value not in ASKED_FOR_MOST]

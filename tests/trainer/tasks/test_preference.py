@@ -16,7 +16,8 @@ from tests.trainer.trainees import CPU
 
 from skipjack.preference import LOSSES as KNOWN
 from skipjack.resolve.resolved import ResolvedPreference
-from skipjack_trainer.engine.loop import accumulate, evaluate, measured
+from skipjack_trainer.engine.evaluate import evaluate, measured
+from skipjack_trainer.engine.loop import accumulate
 from skipjack_trainer.engine.peers import Peers
 from skipjack_trainer.fast import attention
 from skipjack_trainer.tasks import preference

@@ -4,12 +4,9 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -18,32 +15,34 @@ from skipjack.api.v1alpha1.learning import Metric
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
 
+from .begin import begin
 from .data.prepare import prepare
 from .data.sources import fetch
 from .data.templates import dressed
 from .engine.best import refuse_unmeasured
-from .engine.checkpoint import Before, Checkpoints, State
-from .engine.loop import Told, Trainee, answers, evaluate, make_optimizer, train
+from .engine.checkpoint import Checkpoints
+from .engine.loop import Told, train
 from .engine.objective import Objective
 from .engine.peers import join
 from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
-from .errors import ConfigurationInvalid, DataInvalid, StorageFailed
-from .export.card import CARD, Story, write_card
-from .export.needs import Ran, Size, needs, output_mib
+from .engine.trainee import Trainee, make_optimizer
+from .errors import ConfigurationInvalid
+from .export.card import CARD
+from .export.needs import Size
 from .export.output import open_output
-from .export.result import write_result
 from .fast import quicken
+from .finish import bring_best, finish
 from .in_turn import in_turn
-from .integrations import Trackers, write_files
+from .integrations import Trackers
 from .methods import attached, refuse_head, refuse_unfit
 from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
-from .start import Start, find
+from .start import find
 from .tasks import RECIPES, Recipe
-from .tell import first_sample, nothing, say, sentence, step_line, step_sample
+from .tell import first_sample, nothing, say, step_line, step_sample
 
 
 def run(pod: Pod, stop: Stop) -> Result:
@@ -159,127 +158,9 @@ def refuse_unasked(spec: ResolvedSpec, recipe: Recipe) -> None:
         )
 
 
-def begin(run: Trainee, data: str, checkpoints: Checkpoints, start: Start | None, tell: Callable[[str], None]) -> State:
-    """Resumes from the newest checkpoint, or takes what the spec starts from. `data`: the fingerprint of the training examples."""
-    if run.peers.rank == 0:
-        checkpoints.raise_fence()
-    run.peers.barrier()
-    state = checkpoints.restore(run.strategy)
-    steps = run.peers.everyones(state.step if state else 0)
-    if len(set(steps)) > 1:
-        raise StorageFailed(
-            f"the ranks read different checkpoints (of steps {', '.join(map(str, steps))}): is the storage the same for all pods?"
-        )
-    if state is None:
-        state = first(run, data, start, tell)
-    elif state.before.data != data:
-        raise DataInvalid(
-            "dataset.train: its rows are others than those that the checkpoint was trained on: bring them back, or create a new job."
-        )
-    else:
-        tell(f"going on from the checkpoint of step {state.step}")
-    # The others wait here for rank 0's answers: a step would not wait for long.
-    run.peers.barrier()
-    return state
-
-
-def first(run: Trainee, data: str, start: Start | None, tell: Callable[[str], None]) -> State:
-    """The state before this job's first step: what was there before it, measured."""
-    taken = None
-    if start is not None:
-        tell(f"starting from {start.lineage[-1]}")
-        if start.goes_on:
-            taken = start.state(run.strategy)
-            refuse_another_course(run, taken, data, start.title)
-    method, is_first = run.strategy.objective.method, start is None or not start.is_adapter
-    with method.untouched(run.model) if is_first else nullcontext():
-        before = Before(heldout(run, "before"), answers(run), data)
-    return State(taken.step, [], before, taken.scale) if taken else State(0, [], before)
-
-
-def refuse_another_course(run: Trainee, taken: State, data: str, title: str) -> None:
-    """Raises DataInvalid, ConfigurationInvalid where all of a job's state can't be gone on with."""
-    if taken.before.data != data:
-        raise DataInvalid(
-            f"dataset.train: its rows are others than those of {title}, which state Full goes on with: name the same, or choose state: Weights."
-        )
-    if run.recipe.reference(run.spec) is not None:
-        raise ConfigurationInvalid(
-            f"startFrom.state: answers are compared to the model that {title} began with, and state Full begins with another: choose Weights."
-        )
-    steps = run.spec.hyperparameters.max_steps or 0
-    if taken.step >= steps:
-        raise ConfigurationInvalid(
-            f"hyperparameters: {title} has made {taken.step} steps, and this job shall make {steps} in all: raise epochs or maxSteps."
-        )
-
-
-def heldout(run: Trainee, when: str) -> dict[str, float]:
-    """The measures on held-out rows, by the names that results have; none without such rows."""
-    measures = evaluate(run, run.validation) if run.validation else {}
-    return {f"heldout_{name}_{when}": value for name, value in measures.items()}
-
-
-def bring_best(run: Trainee, checkpoints: Checkpoints, ended: State, tell: Callable[[str], None]) -> int:
-    """Brings back the best weights where the spec keeps them; the step of those that there are now."""
-    best = ended.best
-    if best is None or best.step == ended.step or not run.spec.evaluation.keep_best:
-        return ended.step
-    if checkpoints.restore(run.strategy, best.step) is None:
-        tell(
-            f"the checkpoint of step {best.step}, the best, can't be read any more: the last step's weights are stored instead"
-        )
-        return ended.step
-    return best.step
-
-
-def finish(
-    run: Trainee,
-    ended: State,
-    stored_step: int,
-    base: Size,
-    lineage: tuple[str, ...],
-    seconds: float,
-    export: Path,
-    tell: Callable[[str], None],
-) -> Result:
-    """Measures the trained model; rank 0 writes it and its story into the folder `export`."""
-    objective, peers = run.strategy.objective, run.peers
-    peak = max(peers.everyones(peak_memory_mib(objective.device)))
-    ran = Ran(base, objective.trainable_parameters, objective.total_parameters, ended.curve, peak, peers.world)
-    metrics = ended.before.metrics | heldout(run, "after") | needs(run.spec, ran)
-    metrics |= {"train_loss": ended.curve[-1]["loss"], "training_seconds": round(seconds, 2)}
-    tell(f"peak memory {metrics['peak_memory_mib']:.1f} MiB")
-    said = answers(run)
-    with run.strategy.whole() as arguments:
-        if peers.rank == 0:
-            told = list(zip(run.spec.evaluation.prompts, ended.before.answers, said, strict=True)) if said else []
-            for prompt, old, new in told:
-                tell(f"asked:  {prompt}\n  before: {old.strip()}\n  after:  {new.strip()}")
-            write_result(run.subject, run.recipe.head, export, arguments)
-            metrics["output_mib"] = output_mib(export)
-            drawn = run.recipe.illustrate(run.subject, export) if run.recipe.illustrate else []
-            story = Story(run.spec, ended.curve, metrics, told, stored_step, lineage, drawn)
-            write_card(story, export)
-            write_files(story, export, export.with_name("trackers"), tell)
-    steps = run.spec.hyperparameters.max_steps or 0
-    message = sentence(run.spec, metrics, ended, stored_step)
-    best = ended.best.step if ended.best else None
-    return Result(
-        message=message, step=ended.step, steps=steps, metrics=metrics, stored_step=stored_step, best_step=best
-    )
-
-
 def place_of(pod: Pod) -> torch.device:
     """The device of this process."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     torch.cuda.set_device(pod.local_rank)
     return torch.device("cuda", pod.local_rank)
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Of this process: what the allocator held on an accelerator, what was resident on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.learning import Scheduler
-from skipjack.mixture import Mixture
-from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import camel
 
-from ..data.example import Example
 from ..errors import DataInvalid, Diverged, Interrupted
-from ..methods import METHODS
-from ..tasks import Recipe, Subject
-from ..tasks.base import BASELINE
-from .batches import grouped
 from .best import gives_up, is_due, judged
 from .checkpoint import Checkpoints, State
+from .evaluate import evaluate, measured
 from .noise import noised
-from .objective import trained
-from .order import draw_seed, heldout_seed, step_examples
-from .peers import Peers
+from .order import draw_seed, step_examples
 from .scale import LossScale
 from .stop import Stop
-from .strategies import Strategy
+from .trainee import Trainee
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,78 +45,6 @@ class Told:
     is_last: bool
     numbers: dict[str, float]
     """The step's entry in the curve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trainee:
-    """Everything that one run is made of."""
-
-    spec: ResolvedSpec
-    train: Sequence[Example]
-    validation: Sequence[Example]
-    strategy: Strategy
-    tokenizer: Any = None
-    labels: tuple[str, ...] = ()
-    weighted: Mixture | None = None
-    """How often the training examples are seen; None: each once an epoch."""
-
-    @property
-    def mixture(self) -> Mixture:
-        return self.weighted or Mixture.plain(len(self.train))
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.strategy.objective.recipe
-
-    @property
-    def subject(self) -> Subject:
-        """The model as it is now, to be asked."""
-        objective, shared_out = self.strategy.objective, self.strategy.ranks_go_together and self.peers.world > 1
-        return Subject(
-            self.model, self.tokenizer, self.spec, self.labels, objective.device, objective.autocast, shared_out
-        )
-
-    @property
-    def model(self) -> Any:
-        return self.strategy.objective.model
-
-    @property
-    def peers(self) -> Peers:
-        return self.strategy.peers
-
-    def groups(self, examples: Sequence[Example], indices: Sequence[int]) -> list[list[int]]:
-        """The indices in micro-batches."""
-        return grouped(examples, indices, self.spec, self.model.config)
-
-    def share(self, examples: Sequence[Example], indices: Sequence[int]) -> list[tuple[list[int], bool]]:
-        """This rank's micro-batches, every world-th one, and whether each counts.
-
-        Where ranks go together, those with fewer fill up with one that doesn't: the shortest example, learnt from with weight 0.
-        """
-        groups, world = self.groups(examples, indices), self.peers.world
-        mine = [(members, True) for members in groups[self.peers.rank :: world]]
-        if self.strategy.ranks_go_together:
-            shortest = min(indices, key=lambda index: len(examples[index]))
-            mine += [([shortest], False)] * (math.ceil(len(groups) / world) - len(mine))
-        return mine
-
-    def loss(self, examples: Sequence[Example], seeds: Sequence[int] = ()) -> tuple[torch.Tensor, float]:
-        """`seeds`: one an example, for a loss that draws."""
-        batch = self.recipe.batch(examples, self.spec.dataset.packing, self.strategy.objective.device)
-        return self.strategy(self.recipe.seeded(batch, seeds))
-
-
-def make_optimizer(model: Any, spec: ResolvedSpec) -> torch.optim.Optimizer:
-    settings, factor_of = spec.hyperparameters, METHODS[spec.method.type].rate_factor
-    groups: dict[float, list[torch.nn.Parameter]] = {}
-    for name, parameter in trained(model):
-        groups.setdefault(factor_of(name, spec), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": parameters, "rate_factor": times} for times, parameters in groups.items()],
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
 
 
 def train(
@@ -237,73 +153,6 @@ def accumulate(run: Trainee, indices: Sequence[int], step: int, scale: float) ->
             tokens += sum(len(run.train[index]) for index in members)
     loss_sum, all_tokens = run.peers.total([float(losses), float(tokens)])
     return loss_sum, weight, int(all_tokens)
-
-
-@torch.no_grad()
-def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) -> dict[str, NDArray[np.float32]]:
-    """What stands beside each of the examples for recipes whose loss measures against all of them."""
-    survey = run.recipe.baseline(run.spec)
-    if survey is None:
-        return {}
-    run.model.eval()
-    mine = 0.0
-    for members, counts in run.share(examples, indices):
-        mine += counts * float(survey(run.subject, [examples[index] for index in members]).sum(dtype=np.float64))
-    (total,) = run.peers.total([mine])
-    return {BASELINE: np.array([total / len(indices)], np.float32)}
-
-
-@torch.no_grad()
-def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
-    """The measures of the task over all ranks, by `Metric.key`; `loss` is in nats a learnt token, or the
-    squared error of a picture's noise. Draws nothing from any generator.
-
-    Raises Diverged.
-    """
-    run.model.eval()
-    baseline = measured(run, examples, range(len(examples)))
-    loss_sum = weight = 0.0
-    said: dict[int, Any] = {}
-    for members, counts in run.share(examples, range(len(examples))):
-        batch = [examples[index].with_beside(**baseline) for index in members]
-        part, part_weight = run.loss(batch, [heldout_seed(index) for index in members])
-        predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)
-        if counts:
-            loss_sum += float(part)
-            weight += part_weight
-            said |= zip(members, predictions, strict=True)
-    loss_sum, weight = run.peers.total([loss_sum, weight])
-    if not math.isfinite(loss_sum):
-        raise Diverged(
-            f"the held-out loss is {loss_sum / weight:.3g}: lower hyperparameters.learningRate (it is {run.spec.hyperparameters.learning_rate:g})."
-        )
-    measures = {"loss": loss_sum / weight}
-    if run.recipe.predict:
-        everyones = {index: told for part in run.peers.everyones(said) for index, told in part.items()}
-        measures |= run.recipe.score(examples, [everyones[index] for index in range(len(examples))], run.labels)
-    # One word for all: what is decided by it must be decided alike on machines that add up otherwise.
-    return run.peers.everyones(measures)[0]
-
-
-@torch.no_grad()
-def answers(run: Trainee) -> list[str]:
-    """One answer to each of the spec's prompts, on rank 0; all ranks must ask. Draws nothing from any generator."""
-    if run.recipe.answer is None or (run.peers.rank > 0 and not run.strategy.ranks_go_together):
-        return []
-    run.model.eval()
-    recipe, said = run.recipe.answer, []
-    for number, prompt in enumerate(run.spec.evaluation.prompts):
-        with drawing(run.strategy.objective.device, run.spec.hyperparameters.seed, number):
-            said.append(recipe(run.subject, prompt))
-    return said
-
-
-@contextmanager
-def drawing(device: torch.device, seed: int, number: int) -> Iterator[None]:
-    """Within it generators begin by the seed and the prompt's number, whatever the rank; after it they are as before."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"):
-        torch.manual_seed(draw_seed(seed, number, 0))
-        yield
 
 
 def factor(step: int, steps: int, warmup_ratio: float, scheduler: Scheduler) -> float:
