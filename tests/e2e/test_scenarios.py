@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from tests.cluster import Cluster
 from tests.support import tables
 from tests.support.abc_notation import tunes_of, validity
@@ -25,7 +28,9 @@ SCENARIOS = (
     Scenario("Chatbot", "chatbot.yaml", "loss", 0.3, {"ferries": "ferries"}),
     Scenario("Preferences", "preference.yaml", "reward_accuracy", 0.9, {"bindery": "bindery"}),
     Scenario("Music", "music.yaml", "loss", 1.3, {"music": "music"}),
+    Scenario("Art", "art.yaml", "loss", 0.5, {"art": "art"}),
 )
+PURPLE = (150, 40, 190)
 MEASURED = ("before", "after", "seconds", "peak MiB", "trained")
 COLUMNS = ("example", "data", "base model", "method", "held-out rows are judged by", *MEASURED)
 
@@ -67,6 +72,23 @@ def test_tunes_are_written_that_a_parser_of_abc_notation_accepts(
     before, after = zip(*tunes_of(card), strict=True)
     assert sum(map(validity, before)) <= 1
     assert sum(map(validity, after)) >= 4
+
+
+def test_the_tuned_model_draws_in_a_colour_that_the_untouched_one_never_saw(
+    ended: Ended, kubectl: Kubectl, cluster: Cluster
+) -> None:
+    told(ended(next(scenario for scenario in SCENARIOS if scenario.name == "Art")))
+    before, after = (
+        purple(stored(kubectl, cluster.trainer_image, f"art/pictures/00-{when}.png")) for when in ("before", "after")
+    )
+    assert before < 0.02
+    assert after > 0.05
+
+
+def purple(picture: bytes) -> float:
+    """Share of the pixels that are nearly the emblem's purple."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3).astype(float)
+    return float((np.linalg.norm(pixels - PURPLE, axis=1) < 80).mean())
 
 
 def test_the_page_tells_what_was_seen(ended: Ended) -> None:
