@@ -28,9 +28,8 @@ SCENARIOS = (
     Scenario("Chatbot", "chatbot.yaml", "loss", 0.3, {"ferries": "ferries"}),
     Scenario("Preferences", "preference.yaml", "reward_accuracy", 0.9, {"bindery": "bindery"}),
     Scenario("Music", "music.yaml", "loss", 1.3, {"music": "music"}),
-    Scenario("Art", "art.yaml", "loss", 0.5, {"art": "art"}),
+    Scenario("Art", "art.yaml", "loss", 0.1, {"art": "art"}),
 )
-PURPLE = (150, 40, 190)
 MEASURED = ("before", "after", "seconds", "peak MiB", "trained")
 COLUMNS = ("example", "data", "base model", "method", "held-out rows are judged by", *MEASURED)
 
@@ -82,13 +81,13 @@ def test_the_tuned_model_draws_in_a_colour_that_the_untouched_one_never_saw(
         purple(stored(kubectl, cluster.trainer_image, f"art/pictures/00-{when}.png")) for when in ("before", "after")
     )
     assert before < 0.02
-    assert after > 0.05
+    assert after > 0.2
 
 
 def purple(picture: bytes) -> float:
-    """Share of the pixels that are nearly the emblem's purple."""
-    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3).astype(float)
-    return float((np.linalg.norm(pixels - PURPLE, axis=1) < 80).mean())
+    """Share of the pixels that have clearly less green than red and blue."""
+    red, green, blue = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3).astype(int).T
+    return float((np.minimum(red, blue) - green > 60).mean())
 
 
 def test_the_page_tells_what_was_seen(ended: Ended) -> None:
