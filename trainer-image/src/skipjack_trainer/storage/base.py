@@ -53,6 +53,26 @@ class Located(NamedTuple):
     path: str
 
 
+class Secret(NamedTuple):
+    """A mounted Secret: each of its keys is a file."""
+
+    name: str
+    folder: Path
+
+    def get(self, key: str) -> str | None:
+        place = self.folder / key
+        return place.read_text().strip() if place.is_file() else None
+
+    def need(self, key: str, uri: str) -> str:
+        """Raises AccessDenied when there is no such key, or no such Secret."""
+        value = self.get(key)
+        if not value:
+            raise AccessDenied(
+                f"spec.credentials: Secret {self.name} is missing or has no key '{key}', which {uri} needs: create it."
+            )
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What this pod has: mounts, scratch space, and the Secrets that open sources."""
@@ -64,18 +84,18 @@ class Access:
     secrets: dict[str, str] = field(default_factory=dict)
     """URI prefix → name of the Secret."""
 
-    def token(self, uri: str) -> str | None:
-        """The token for `uri`: that of the longest prefix. Raises AccessDenied when its Secret lacks one."""
+    def secret(self, uri: str) -> Secret | None:
+        """The Secret that opens `uri`: that of the longest prefix."""
         prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
         if not prefixes:
             return None
-        secret = self.secrets[max(prefixes, key=len)]
-        place = self.credentials / secret / "token"
-        if not place.is_file():
-            raise AccessDenied(
-                f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it."
-            )
-        return place.read_text().strip()
+        name = self.secrets[max(prefixes, key=len)]
+        return Secret(name, self.credentials / name)
+
+    def token(self, uri: str) -> str | None:
+        """The token for `uri`. Raises AccessDenied when its Secret lacks one."""
+        secret = self.secret(uri)
+        return secret.need("token", uri) if secret else None
 
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
