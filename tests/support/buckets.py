@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 
+from skipjack_trainer.in_turn import in_turn
+from skipjack_trainer.storage import Access
 from tests.cluster import programs
 from tests.cluster.steps import CACHE
 from tests.support.xml_storage import before
 from tests.trainer.ports import free_port
-
-from skipjack_trainer.in_turn import in_turn
-from skipjack_trainer.storage import Access
 
 REGION = "eu-west-1"
 ACCOUNT = "devstoreaccount1"
