@@ -54,9 +54,10 @@ def test_a_download_that_is_cut_goes_on_where_it_was(server: Server, end: End, t
             assert broken.down_bytes < len(BIG) + broken.connections * 2**16, "what came is not fetched again"
 
 
-def test_a_store_that_is_busy_is_asked_again_later(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_store_that_is_busy_is_asked_again_later(server: Server, status: int, tmp_path: Path) -> None:
     stored(server, tmp_path, BIG)
-    with line(server.port, lambda number: refusal(503, "SlowDown") if number < 3 else FINE) as busy:
+    with line(server.port, lambda number: refusal(status, "SlowDown") if number < 3 else FINE) as busy:
         assert through(server, tmp_path, busy.port).get("big.bin", tmp_path / "into").read_bytes() == BIG
 
 
