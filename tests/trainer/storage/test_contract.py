@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.cluster.hub.server import serve
+from tests.support.buckets import Server
 from tests.support.serving import serving
 from tests.trainer.storage.sites import site
 
 from skipjack_trainer.errors import ConfigurationInvalid, DataNotFound, ModelNotFound, NoSpace, TrainerError
 from skipjack_trainer.storage import SCHEMES, Access, Entry, Located, Store, bring, open_store
 from skipjack_trainer.storage.https import Https
+from skipjack_trainer.storage.objects import Objects
 
 ROWS = b'{"text": "one"}\n'
-FOLDER = ("hf", "pvc")
-WRITABLE = ("pvc",)
+OBJECTS = ("az", "gs", "s3")
+FOLDER = ("hf", "pvc", *OBJECTS)
+WRITABLE = ("pvc", *OBJECTS)
 
 
 def access(root: Path) -> Access:
@@ -24,15 +27,19 @@ def access(root: Path) -> Access:
 
 
 @pytest.fixture(params=sorted(SCHEMES))
-def located(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Located]:
+def located(
+    request: pytest.FixtureRequest,
+    object_store: Callable[[str], Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Located]:
     """rows.jsonl in a store of each scheme; those that have folders hold deep/rows.jsonl too."""
     places = {
         "configmap": ["configmaps/data/rows.jsonl"],
         "hf": ["hub/datasets/org/data/rows.jsonl", "hub/datasets/org/data/deep/rows.jsonl"],
         "pvc": ["claims/data/rows.jsonl", "claims/data/deep/rows.jsonl"],
-        "https": [],
     }
-    for place in places[request.param]:
+    for place in places.get(request.param, ()):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_bytes(ROWS)
     match request.param:
@@ -47,11 +54,21 @@ def located(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
             ) as served:
                 store = Https(served.url.replace("train", "rows"), None)
                 yield Located(store, store.name)
+        case scheme if scheme in OBJECTS:
+            store, path = open_store(f"{scheme}://data/rows.jsonl", object_store(scheme).access(tmp_path))
+            for entry in store.list():
+                store.delete(entry.path)
+            (tmp_path / "rows.jsonl").write_bytes(ROWS)
+            for place in ("rows.jsonl", "deep/rows.jsonl"):
+                store.put(tmp_path / "rows.jsonl", place)
+            yield Located(store, path)
         case scheme:
             yield open_store(f"{scheme}://data/rows.jsonl", access(tmp_path))
 
 
 def scheme_of(store: Store) -> str:
+    if isinstance(store, Objects):
+        return store.bucket.uri.partition("://")[0]
     return type(store).__module__.rpartition(".")[2].replace("folder", "pvc")
 
 
@@ -127,7 +144,9 @@ def test_no_path_leads_out_of_a_claim(tmp_path: Path) -> None:
             store.local(inside)
 
 
-@pytest.mark.parametrize(("uri", "words"), [("s3://b/c", "no storage is called s3://"), ("pvc://none/x", "claim none")])
+@pytest.mark.parametrize(
+    ("uri", "words"), [("ftp://b/c", "no storage is called ftp://"), ("pvc://none/x", "claim none")]
+)
 def test_an_address_that_names_nothing_is_refused(uri: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match=words):
         open_store(uri, access(tmp_path))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from ..errors import ConfigurationInvalid
-from . import configmap, hf, https, pvc
-from .base import Access, Entry, Located, Opener, Store, bring
+from . import az, configmap, gs, hf, https, pvc, s3
+from .base import Access, Entry, Located, Opener, Store, bring, peek, send
 
 SCHEMES: dict[str, Opener] = {
+    "az": az.open_uri,
     "configmap": configmap.open_uri,
+    "gs": gs.open_uri,
     "hf": hf.open_uri,
     "https": https.open_uri,
     "pvc": pvc.open_uri,
+    "s3": s3.open_uri,
 }
 
 
@@ -24,4 +27,4 @@ def open_store(uri: str, access: Access) -> Located:
     return SCHEMES[scheme](uri, access)
 
 
-__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "bring", "open_store"]
+__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "bring", "open_store", "peek", "send"]

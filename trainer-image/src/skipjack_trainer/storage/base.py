@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
 
 from ..errors import AccessDenied, ConfigurationInvalid, NoSpace
+
+FILES_AT_ONCE = 8
+"""Small files wait for their answers more than for their bytes."""
 
 
 class Entry(NamedTuple):
@@ -53,6 +58,26 @@ class Located(NamedTuple):
     path: str
 
 
+class Secret(NamedTuple):
+    """A mounted Secret: each of its keys is a file."""
+
+    name: str
+    folder: Path
+
+    def get(self, key: str) -> str | None:
+        place = self.folder / key
+        return place.read_text().strip() if place.is_file() else None
+
+    def need(self, key: str, uri: str) -> str:
+        """Raises AccessDenied when there is no such key, or no such Secret."""
+        value = self.get(key)
+        if not value:
+            raise AccessDenied(
+                f"spec.credentials: Secret {self.name} is missing or has no key '{key}', which {uri} needs: create it."
+            )
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What this pod has: mounts, scratch space, and the Secrets that open sources."""
@@ -64,18 +89,18 @@ class Access:
     secrets: dict[str, str] = field(default_factory=dict)
     """URI prefix → name of the Secret."""
 
-    def token(self, uri: str) -> str | None:
-        """The token for `uri`: that of the longest prefix. Raises AccessDenied when its Secret lacks one."""
+    def secret(self, uri: str) -> Secret | None:
+        """The Secret that opens `uri`: that of the longest prefix."""
         prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
         if not prefixes:
             return None
-        secret = self.secrets[max(prefixes, key=len)]
-        place = self.credentials / secret / "token"
-        if not place.is_file():
-            raise AccessDenied(
-                f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it."
-            )
-        return place.read_text().strip()
+        name = self.secrets[max(prefixes, key=len)]
+        return Secret(name, self.credentials / name)
+
+    def token(self, uri: str) -> str | None:
+        """The token for `uri`. Raises AccessDenied when its Secret lacks one."""
+        secret = self.secret(uri)
+        return secret.need("token", uri) if secret else None
 
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
@@ -87,7 +112,22 @@ def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
         raise NoSpace(
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
-    return [store.get(entry.path, into) for entry in entries]
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        return list(threads.map(lambda entry: store.get(entry.path, into), entries))
+
+
+def send(store: Store, files: Mapping[str, Path]) -> None:
+    """Stores the files, each by its path in the store."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        list(threads.map(lambda path: store.put(files[path], path), files))
+
+
+def peek(store: Store, path: str) -> bytes | None:
+    """The content of a small file, None when there is none of that name."""
+    if not store.exists(path):
+        return None
+    with TemporaryDirectory() as folder:
+        return (store.local(path) or store.get(path, Path(folder))).read_bytes()
 
 
 Opener = Callable[[str, Access], Located]
