@@ -128,6 +128,7 @@ class Hub(BaseHTTPRequestHandler):
         self.send_response(206 if asked else 200)
         self.send_header("ETag", f'"{sha256(place, place.stat().st_mtime)}"')
         self.send_header("X-Repo-Commit", commit(repo))
+        self.send_header("X-Linked-Size", str(size))
         self.send_header("Accept-Ranges", "bytes")
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end}/{size}")

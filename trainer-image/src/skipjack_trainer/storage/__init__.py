@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import ConfigurationInvalid
 from . import configmap, hf, https, pvc
 from .base import Access, Entry, Located, Opener, Store, bring
@@ -13,10 +15,16 @@ SCHEMES: dict[str, Opener] = {
     "pvc": pvc.open_uri,
 }
 
+PASSWORD = re.compile("^[a-z0-9]+://[^/]*@")
+
 
 def open_store(uri: str, access: Access) -> Located:
     """The store of `uri` and the path in it. Raises TrainerError."""
     scheme = uri.partition("://")[0]
+    if PASSWORD.match(uri):
+        raise ConfigurationInvalid(
+            f"{scheme}://…@{uri.partition('@')[2]}: a URI holds no user or password: name a Secret in spec.credentials."
+        )
     if scheme not in SCHEMES:
         raise ConfigurationInvalid(
             f"{uri}: no storage is called {scheme}://; there are {', '.join(f'{s}://' for s in SCHEMES)}."

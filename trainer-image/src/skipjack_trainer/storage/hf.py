@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 
 from ..errors import AccessDenied, DataNotFound, ModelNotFound, StorageFailed, TrainerError
 from .base import Access, Entry, Located, ReadOnly
+from .patience import Passing, Patience, passes
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class Hub(ReadOnly):
         # Told each time: the library reads the variable once, when it is imported.
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token or False)
         self.kind, self.repo, self.token = kind, repo, token
+        self.patience = Patience()
         info = self._try(lambda: self.api.repo_info(repo, repo_type=kind, revision=revision))
         self.commit: str = info.sha or revision or "main"
 
@@ -58,6 +60,9 @@ class Hub(ReadOnly):
         return re.sub(rf"(//(?:datasets/)?{re.escape(self.repo)})(@[^/]*)?", rf"\1@{self.commit}", uri, count=1)
 
     def _try(self, call: Callable[[], T]) -> T:
+        return self.patience.ask(lambda: self._once(call))
+
+    def _once(self, call: Callable[[], T]) -> T:
         missing: type[TrainerError] = ModelNotFound if self.kind == "model" else DataNotFound
         title = f"hf://{'datasets/' if self.kind == 'dataset' else ''}{self.repo}"
         try:
@@ -74,18 +79,22 @@ class Hub(ReadOnly):
             raise missing(f"{title} has no such revision: check what follows the '@'.") from error
         except LocalEntryNotFoundError as error:
             # A kind of EntryNotFoundError, and yet another thing: the hub could not be asked.
-            raise StorageFailed(f"{title}: the hub can't be reached: {error.__cause__ or error}") from error
+            raise Passing(f"{title}: the hub can't be reached: {error.__cause__ or error}") from error
         except EntryNotFoundError as error:
             raise missing(f"{title}@{getattr(self, 'commit', '')[:12]}: no such file: {error}") from error
         except HfHubHTTPError as error:
-            status = error.response.status_code if error.response is not None else None
+            status = error.response.status_code
+            if passes(status):
+                raise Passing(
+                    f"{title}: the hub answered {status}", error.response.headers.get("Retry-After")
+                ) from error
             if status in (401, 403):
                 raise AccessDenied(
                     f"{title}: the hub refused the token ({status}): check the Secret in spec.credentials."
                 ) from error
             raise StorageFailed(f"{title}: the hub answered {status}: {error}") from error
-        except (HTTPError, OSError) as error:
-            raise StorageFailed(f"{title}: the hub can't be reached: {error}") from error
+        except (HTTPError, ConnectionError) as error:
+            raise Passing(f"{title}: the hub can't be reached: {error}") from error
 
 
 def open_uri(uri: str, access: Access) -> Located:
