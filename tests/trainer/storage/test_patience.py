@@ -38,7 +38,7 @@ def test_what_stays_is_raised_at_once_and_what_may_pass_is_tried_so_often() -> N
         raise error
 
     patience = Patience(tries=3, first_pause_seconds=0)
-    with pytest.raises(StorageFailed, match="^broken$"):
+    with pytest.raises(StorageFailed, match=r"^broken$"):
         patience.ask(lambda: ask(StorageFailed("broken")))
     with pytest.raises(StorageFailed, match="busy; gave up after 3 tries"):
         patience.ask(lambda: ask(Passing("busy")))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.trainer.storage.sites import claim, configmap, hub, web
+from tests.trainer.storage.sites import claim, configmap, hub, registry, web
 from tests.trainer.storage.sites.base import Opened, Site
 
 SITES: dict[str, Opened] = {
     "configmap": configmap.opened,
     "hf": hub.opened,
     "https": web.opened,
+    "oci": registry.opened,
     "pvc": claim.opened,
 }
 

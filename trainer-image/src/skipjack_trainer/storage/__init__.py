@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from ..errors import ConfigurationInvalid
-from . import configmap, hf, https, pvc
+from . import configmap, hf, https, oci, pvc
 from .base import Access, Entry, Located, Opener, Store, bring
 
 SCHEMES: dict[str, Opener] = {
     "configmap": configmap.open_uri,
     "hf": hf.open_uri,
     "https": https.open_uri,
+    "oci": oci.open_uri,
     "pvc": pvc.open_uri,
 }
 

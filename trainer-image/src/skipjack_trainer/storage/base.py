@@ -63,19 +63,39 @@ class Access:
     scratch: Path = Path(SCRATCH_PATH)
     secrets: dict[str, str] = field(default_factory=dict)
     """URI prefix → name of the Secret."""
+    plain_registries: frozenset[str] = frozenset()
+    """HOST:PORT of the registries that are spoken to without TLS."""
 
-    def token(self, uri: str) -> str | None:
-        """The token for `uri`: that of the longest prefix. Raises AccessDenied when its Secret lacks one."""
+    def secret(self, uri: str) -> Secret | None:
+        """What opens `uri`: the Secret of the longest prefix."""
         prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
         if not prefixes:
             return None
-        secret = self.secrets[max(prefixes, key=len)]
-        place = self.credentials / secret / "token"
-        if not place.is_file():
+        name = self.secrets[max(prefixes, key=len)]
+        return Secret(name, self.credentials / name)
+
+    def token(self, uri: str) -> str | None:
+        """The token for `uri`. Raises AccessDenied when its Secret lacks one."""
+        secret = self.secret(uri)
+        if secret is None:
+            return None
+        token = secret.key("token")
+        if token is None:
             raise AccessDenied(
-                f"spec.credentials: Secret {secret} is missing or has no key 'token', which {uri} needs: create it."
+                f"spec.credentials: Secret {secret.name} is missing or has no key 'token', which {uri} needs: create it."
             )
-        return place.read_text().strip()
+        return token
+
+
+class Secret(NamedTuple):
+    """A Secret as the pod has it: a folder with a file for each key."""
+
+    name: str
+    folder: Path
+
+    def key(self, name: str) -> str | None:
+        place = self.folder / name
+        return place.read_text().strip() if place.is_file() else None
 
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:

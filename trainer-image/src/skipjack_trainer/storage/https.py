@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import requests
 
 from ..errors import AccessDenied, DataNotFound, StorageFailed
 from .base import Access, Entry, Located, ReadOnly
+from .download import Download, RangeRefused
 from .patience import Passing, Patience, passes
 
 PATIENCE = Patience()
 TIMEOUT_SECONDS = (10, 60)
-CHUNK_BYTES = 1 << 16
-"""What is lost at most of what came when a line breaks."""
-
-
-class RangeRefused(Passing):
-    """The part that was asked for is none of the file any more: the next try begins anew."""
 
 
 class Https(ReadOnly):
@@ -37,15 +35,12 @@ class Https(ReadOnly):
 
     def get(self, path: str, into: Path) -> Path:
         target = into / self.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        download = Download(self, target.with_name(target.name + ".partial"))
-        self.patience.ask(download.go_on)
-        download.partial.replace(target)
-        return target
+        download = Download(partial(self.ask, "GET"), target.with_name(target.name + ".partial"), self.url)
+        return download.bring(self.patience).replace(target)
 
-    def ask(self, verb: str, headers: dict[str, str] | None = None) -> requests.Response:
+    def ask(self, verb: str, headers: Mapping[str, str] = MappingProxyType({})) -> requests.Response:
         """Raises Passing for what may pass, other TrainerErrors for what stays as it is."""
-        asked = {"Accept-Encoding": "identity"} | (headers or {})
+        asked = {"Accept-Encoding": "identity", **headers}
         if self.token:
             asked["Authorization"] = f"Bearer {self.token}"
         try:
@@ -74,41 +69,6 @@ class Https(ReadOnly):
 
     def local(self, path: str) -> Path | None:
         return None
-
-
-class Download:
-    """One file on its way: what came so far lies in `partial`."""
-
-    def __init__(self, source: Https, partial: Path) -> None:
-        self.source, self.partial = source, partial
-        self.version: str | None = None
-        """The server's name for the content: what came of another version is not gone on from."""
-        partial.unlink(missing_ok=True)
-
-    def go_on(self) -> None:
-        """Appends what is missing. Raises Passing when the line breaks or fewer bytes come than were told."""
-        have = self.partial.stat().st_size if self.partial.exists() and self.version else 0
-        headers = {"Range": f"bytes={have}-", "If-Range": self.version} if have and self.version else {}
-        try:
-            answer = self.source.ask("GET", headers)
-        except RangeRefused:
-            self.version = None
-            raise
-        with answer:
-            resumed = bool(have) and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-            self.version = strong_version(answer)
-            try:
-                with self.partial.open("ab" if resumed else "wb") as sink:
-                    for chunk in answer.iter_content(CHUNK_BYTES):
-                        sink.write(chunk)
-            except requests.RequestException as error:
-                raise Passing(f"{self.source.url}: {error}") from error
-
-
-def strong_version(answer: requests.Response) -> str | None:
-    """What If-Range may hold (RFC 9110, 13.1.5): an entity tag that is not weak, or the time of the last change."""
-    tag = answer.headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
 def open_uri(uri: str, access: Access) -> Located:

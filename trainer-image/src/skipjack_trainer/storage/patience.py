@@ -29,22 +29,27 @@ def passes(status: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """So many tries in all; the pause doubles from the first on, unless the server says how long, which is bounded."""
+    """So many tries that come no further; the pause doubles from the first on, unless the server says how long, which is bounded."""
 
     tries: int = 5
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 60.0
 
-    def ask(self, once: Callable[[], T]) -> T:
-        """What `once` returns, as soon as it raises Passing no more. Raises StorageFailed after the last try."""
-        for attempt in range(self.tries):
+    def ask(self, once: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
+        """What `once` returns, as soon as it raises Passing no more; `reached` tells how far it came: tries that come further don't
+        count. Raises StorageFailed after the last try."""
+        attempt, furthest = 0, reached()
+        while True:
             try:
                 return once()
             except Passing as error:
+                if (now := reached()) > furthest:
+                    attempt, furthest = 0, now
                 if attempt == self.tries - 1:
                     raise StorageFailed(f"{error}; gave up after {self.tries} tries.") from error
-                time.sleep(self.pause_seconds(attempt, error.retry_after))
-        raise AssertionError("the last try returns or raises")
+                pause = self.pause_seconds(attempt, error.retry_after)
+            attempt += 1
+            time.sleep(pause)
 
     def pause_seconds(self, attempt: int, retry_after: str | None = None) -> float:
         """Before the try that follows `attempt`, the first of which is 0."""
