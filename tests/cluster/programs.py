@@ -1,8 +1,9 @@
-"""The cluster's programs, built from Go modules once for each state of their go.mod."""
+"""The cluster's programs and the tests' servers, built from Go and npm modules once for each state of what locks them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from .steps import CACHE, ROOT, Failed, key, sh, step
@@ -13,7 +14,7 @@ STAMP = (
     " -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36"
 )
 MODULES = ("containers", "kubernetes")
-"""What a cluster takes; `checks` is for tests alone. What uses Kubernetes' libraries is in one module: compiled once."""
+"""What a cluster takes; `checks` and `storage` are for tests alone. What uses Kubernetes' libraries is in one module: compiled once."""
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
 DEBIAN = {
     "runc": "runc",
@@ -52,6 +53,20 @@ def build(module: str) -> Path:
             sh("go", "install", "-trimpath", "-ldflags", STAMP, tool, cwd=source, env=environment)
     (target / ".done").touch()
     return target
+
+
+def install(package: str) -> Path:
+    """The folder with the programs that tests/cluster/npm/`package` locks."""
+    source = ROOT / "tests/cluster/npm" / package
+    target = CACHE / "programs" / f"{package}-{key(source)}"
+    if not (target / ".done").is_file():
+        with step(f"installing {package} from its npm packages"):
+            target.mkdir(parents=True, exist_ok=True)
+            for file in ("package.json", "package-lock.json"):
+                shutil.copyfile(source / file, target / file)
+            sh("npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", cwd=target)
+        (target / ".done").touch()
+    return target / "node_modules/.bin"
 
 
 def need_debian_packages() -> None:

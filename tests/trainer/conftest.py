@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 import torch
+from tests.support import buckets
 from tests.trainer.ports import free_port
 
 
@@ -21,3 +24,15 @@ def a_port_of_its_own() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("skipjack_trainer.launch.RENDEZVOUS_PORT", free_port())
         yield
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], buckets.Server]]:
+    """The server of a scheme; each is started when it is first asked for."""
+    with ExitStack() as running:
+
+        @cache
+        def server(scheme: str) -> buckets.Server:
+            return running.enter_context(buckets.serving(scheme, tmp_path_factory.mktemp("buckets")))
+
+        yield server

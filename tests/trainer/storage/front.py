@@ -35,6 +35,9 @@ class Faults:
     cut_after_bytes: int = 0
     downloads: int = 0
     uploads: int = 0
+    closes: bool = False
+    """After an upload that was cut everybody is refused."""
+    is_closed: bool = False
     busy: int = 0
     """So many requests get 503, with a Retry-After."""
     elsewhere: str | None = None
@@ -80,10 +83,12 @@ class Door(BaseHTTPRequestHandler):
         asked = Asked(self.command, self.path, {name.title(): value for name, value in self.headers.items()})
         front.asked.append(asked)
         self.close_connection = True
-        if faults.busy:
-            faults.busy -= 1
+        if faults.busy or faults.is_closed:
             for _ in self.body(int(self.headers.get("Content-Length", 0))):
                 pass
+            if faults.is_closed:
+                return self.answer(403, {})
+            faults.busy -= 1
             return self.answer(503, {"Retry-After": "0"})
         away = faults.elsewhere and front.is_content(asked)
         with closing(HTTPConnection("127.0.0.1", front.upstream, timeout=60)) as line:
@@ -111,6 +116,7 @@ class Door(BaseHTTPRequestHandler):
             line.send(chunk)
             asked.taken_bytes += len(chunk)
             if cut and asked.taken_bytes >= faults.cut_after_bytes:
+                faults.is_closed = faults.closes
                 return False
         return True
 

@@ -98,13 +98,14 @@ def test_a_queues_label_may_be_set() -> None:
     assert PodSettings(labels={key: "team-a"}, annotations={key: "team-a"}).labels == {key: "team-a"}
 
 
-@pytest.mark.parametrize("uri", ["pvc://models", "pvc://models/llama-3/", "hf://org/m@v1.0", "hf://a_b/c.d-e"])
-def test_models_may_lie_in_claims_and_repositories(uri: str) -> None:
+@pytest.mark.parametrize("uri", ["pvc://models", "pvc://models/llama-3/", "hf://org/m@v1.0", "hf://a_b/c.d-e", "s3://models",
+                                 "s3://team.models/llama-3/", "az://models/a@b", "gs://team_a-models/llama"])  # fmt: skip
+def test_models_may_lie_in_claims_buckets_and_repositories(uri: str) -> None:
     assert BaseModelSpec(uri=uri).uri == uri
 
 
 @pytest.mark.parametrize("uri", ["pvc://data", "pvc://data/äpfel/*.jsonl", "configmap://d/*.jsonl", "configmap://d/.hidden", "https://h:8080/a/b.csv",
-                                 "hf://datasets/org/d@main/a/b.parquet", "hf://org/m/rows.jsonl"])  # fmt: skip
+                                 "s3://data/rows/*.jsonl", "az://data/rows.csv", "gs://data/äpfel/a.jsonl", "hf://datasets/org/d@main/a/b.parquet", "hf://org/m/rows.jsonl"])  # fmt: skip
 def test_rows_may_lie_anywhere_that_is_read(uri: str) -> None:
     spec = SMALL["FineTuneJob"] | {"dataset": {"train": [{"uri": uri}]}}
     assert FineTuneJobSpec.model_validate(spec).dataset.train[0].uri == uri

@@ -25,7 +25,7 @@ from skipjack.protocol import (
 )
 from skipjack.resolve import ResolvedSpec
 
-from .uris import claims_of, configmaps_of
+from .uris import claims_of, configmaps_of, names
 
 GRACE_SECONDS = 120
 """Long enough for a checkpoint."""
@@ -158,7 +158,7 @@ def threads(spec: ResolvedSpec) -> int:
 
 
 def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    written = spec.output.uri.removeprefix("pvc://").split("/")[0]
+    written = names([spec.output.uri], "pvc")
     token_folder, _, token_file = TOKEN_PATH.rpartition("/")
     spec_folder, _, spec_file = SPEC_PATH.rpartition("/")
     claims = claims_of(spec)
@@ -196,7 +196,7 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
         ),
     ]
     for number, claim in enumerate(claims):
-        only_read = claim != written
+        only_read = claim not in written
         volume = {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim, "readOnly": only_read}}
         volumes.append((volume, {"mountPath": f"{CLAIMS_PATH}/{claim}", "readOnly": only_read}))
     for number, name in enumerate(configmaps_of(spec)):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from skipjack.api.v1alpha1.finetunejob import IfExists
@@ -109,9 +110,9 @@ class Output:
         return name.startswith(f"{OWN_FOLDER}/") or self.store.exists(f"{self.path}/{OWN_FOLDER}/{self.spec.job_uid}")
 
     def _read(self, path: str) -> dict[str, Any]:
-        place = self.store.local(path)
-        assert place is not None, "outputs are folders so far"
-        told: dict[str, Any] = json.loads(place.read_text())
+        with TemporaryDirectory() as folder:
+            place = self.store.local(path) or self.store.get(path, Path(folder))
+            told: dict[str, Any] = json.loads(place.read_text())
         return told
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 from ..errors import ConfigurationInvalid
-from . import configmap, hf, https, oci, pvc
+from . import az, configmap, gs, hf, https, oci, pvc, s3
 from .base import Access, Entry, Located, Opener, Store, bring
 
 SCHEMES: dict[str, Opener] = {
+    "az": az.open_uri,
     "configmap": configmap.open_uri,
+    "gs": gs.open_uri,
     "hf": hf.open_uri,
     "https": https.open_uri,
     "oci": oci.open_uri,
     "pvc": pvc.open_uri,
+    "s3": s3.open_uri,
 }
 
 PASSWORD = re.compile("^[a-z0-9]+://[^/]*@")

@@ -53,6 +53,26 @@ class Located(NamedTuple):
     path: str
 
 
+class Secret(NamedTuple):
+    """A mounted Secret: each of its keys is a file."""
+
+    name: str
+    folder: Path
+
+    def get(self, key: str) -> str | None:
+        place = self.folder / key
+        return place.read_text().strip() if place.is_file() else None
+
+    def need(self, key: str, uri: str) -> str:
+        """Raises AccessDenied when there is no such key, or no such Secret."""
+        value = self.get(key)
+        if not value:
+            raise AccessDenied(
+                f"spec.credentials: Secret {self.name} is missing or has no key '{key}', which {uri} needs: create it."
+            )
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """What this pod has: mounts, scratch space, and the Secrets that open sources."""
@@ -67,7 +87,7 @@ class Access:
     """HOST:PORT of the registries that are spoken to without TLS."""
 
     def secret(self, uri: str) -> Secret | None:
-        """What opens `uri`: the Secret of the longest prefix."""
+        """The Secret that opens `uri`: that of the longest prefix."""
         prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
         if not prefixes:
             return None
@@ -77,25 +97,7 @@ class Access:
     def token(self, uri: str) -> str | None:
         """The token for `uri`. Raises AccessDenied when its Secret lacks one."""
         secret = self.secret(uri)
-        if secret is None:
-            return None
-        token = secret.key("token")
-        if token is None:
-            raise AccessDenied(
-                f"spec.credentials: Secret {secret.name} is missing or has no key 'token', which {uri} needs: create it."
-            )
-        return token
-
-
-class Secret(NamedTuple):
-    """A Secret as the pod has it: a folder with a file for each key."""
-
-    name: str
-    folder: Path
-
-    def key(self, name: str) -> str | None:
-        place = self.folder / name
-        return place.read_text().strip() if place.is_file() else None
+        return secret.need("token", uri) if secret else None
 
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:

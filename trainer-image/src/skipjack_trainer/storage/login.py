@@ -46,9 +46,9 @@ def login_of(secret: Secret | None, host: str) -> Login | None:
     """The user of the registry `host` that a Secret names. Raises AccessDenied when it names none."""
     if secret is None:
         return None
-    if (config := secret.key(DOCKER_CONFIG)) is not None:
+    if (config := secret.get(DOCKER_CONFIG)) is not None:
         return _of_docker_config(secret.name, config, host)
-    user, password = secret.key("username"), secret.key("password")
+    user, password = secret.get("username"), secret.get("password")
     if user is None or password is None:
         raise AccessDenied(
             f"spec.credentials: Secret {secret.name} is missing, or has neither {DOCKER_CONFIG} nor username and password: "

@@ -11,7 +11,9 @@ from .uris import ModelURI
 class BaseModelSpec(APIModel):
     """Where a model is, and what is known of it."""
 
-    uri: ModelURI = Field(description="hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH.")
+    uri: ModelURI = Field(
+        description="hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH."
+    )
     parameters: Count | None = Field(None, description="Parameters, 3.8G for example; for people.")
     context_length: int | None = Field(
         None, ge=8, le=16_777_216, description="Longest sequence, in tokens; bounds maxLength."

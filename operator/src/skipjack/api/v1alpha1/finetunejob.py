@@ -33,7 +33,9 @@ class Stop(StrEnum):
 class Output(APIModel):
     """Where the result goes."""
 
-    uri: OutputURI = Field(description="pvc://CLAIM/PATH: a folder in an existing PersistentVolumeClaim.")
+    uri: OutputURI = Field(
+        description="pvc://CLAIM/PATH, a folder in an existing PersistentVolumeClaim, or s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH."
+    )
     if_exists: IfExists | None = Field(
         None, description="What to do when the folder holds another result. Default: Fail."
     )
@@ -48,10 +50,13 @@ class Limits(APIModel):
 
 
 class Credential(APIModel):
-    """Which Secret opens which sources."""
+    """Which Secret opens which URIs."""
 
-    uri_prefix: CredentialPrefix = Field(description="The credential serves URIs that begin so, hf:// for example.")
-    secret_name: Name = Field(description="A Secret of this namespace; its key `token` is sent as a bearer token.")
+    uri_prefix: CredentialPrefix = Field(description="The credential serves URIs that begin so, s3:// for example.")
+    secret_name: Name = Field(
+        description="A Secret of this namespace. Of hf:// and https:// its key `token` is sent as a bearer token; docs/storage.md has the keys of "
+        "s3://, az:// and gs://."
+    )
 
 
 ControllerName = Annotated[
@@ -73,7 +78,8 @@ class FineTuneJobSpec(APIModel):
     )
     model: ModelReference | None = Field(
         None,
-        description="A BaseModel's name, or hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH. May be left out with startFrom, which tells it.",
+        description="A BaseModel's name, or hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or "
+        "gs://BUCKET/PATH. May be left out with startFrom, which tells it.",
     )
     start_from: StartFrom | None = Field(
         None, description="Weights to begin with: another job's, an adapter, a model. Default: the base model as it is."
@@ -101,7 +107,7 @@ class FineTuneJobSpec(APIModel):
         None, description="Finish exports what is there and completes; Cancel fails the job. One way."
     )
     credentials: Annotated[list[Credential], Field(max_length=16)] | None = Field(
-        None, description="Secrets for sources."
+        None, description="Secrets that open models, data and outputs."
     )
     service_account_name: Name | None = Field(None, description="ServiceAccount of the pods. Default: default.")
     pod: PodSettings | None = Field(None, description="What else may be said of the pods.")

@@ -41,15 +41,16 @@ class StartFrom(APIModel):
             "state Full takes optimiser and data up where a job left them: name that job, or choose state: Weights",
         ),
         Rule(
-            "!has(self.checkpoint) || has(self.job) || self.uri.startsWith('pvc://')",
-            lambda own: own.checkpoint is None or own.job is not None or own.uri.startswith("pvc://"),
-            "only a job's output has checkpoints: name the job, or its output at pvc://CLAIM/PATH, or remove checkpoint",
+            "!has(self.checkpoint) || has(self.job) || !self.uri.startsWith('hf://')",
+            lambda own: own.checkpoint is None or own.job is not None or not own.uri.startswith("hf://"),
+            "only a job's output has checkpoints: name the job, or its output at pvc://CLAIM/PATH or s3://BUCKET/PATH, or remove checkpoint",
         ),
     )
     job: Name | None = Field(None, description="Another FineTuneJob of this namespace.")
     uri: ModelURI | None = Field(
         None,
-        description="An adapter of PEFT's, a model, or a job's output: pvc://CLAIM/PATH or hf://ORG/NAME[@REVISION].",
+        description="An adapter of PEFT's, a model, or a job's output: hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, "
+        "az://CONTAINER/PATH or gs://BUCKET/PATH.",
     )
     checkpoint: CheckpointName | None = Field(
         None,

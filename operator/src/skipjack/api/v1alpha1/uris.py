@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from .common import SUBDOMAIN
+from .common import LABEL, SUBDOMAIN
 from .rules import matches, never, with_scheme
 
 PART = r"[^\x00-\x20\x7f/?#]+"
@@ -16,7 +16,7 @@ HUB_NAME = rf"{REPOSITORY}/{REPOSITORY}(@[A-Za-z0-9._-]+)?"
 URI = StringConstraints(max_length=1024)
 
 NO_CLIMBING = never(
-    r"^[a-z]+://.*/\.\.?(/|$)",
+    r"^[a-z0-9]+://.*/\.\.?(/|$)",
     "no part of the path may be '.' or '..', which could climb out of the source: pvc://data/a.jsonl for example",
 )
 SHORT_NAMES = never(
@@ -58,35 +58,67 @@ HTTPS = with_scheme(
     "https://HOST/PATH holds no spaces, '?' or '#': https://example.com/train.jsonl for example",
 )
 NO_PASSWORD = never(
-    "^[a-z]+://[^/]*@",
+    "^[a-z0-9]+://[^/]*@",
     "a URI holds no user or password: name a Secret in spec.credentials, and write https://example.com/train.jsonl for example",
 )
 
+S3 = with_scheme(
+    "s3",
+    rf"{LABEL}(\.{LABEL})*(/{PART})*/?",
+    "s3://BUCKET/PATH names a bucket (lower-case letters, digits, '-' and '.') and a path without empty parts, spaces, '?' or '#': "
+    "s3://models/support-bot for example",
+)
+AZURE = with_scheme(
+    "az",
+    rf"[a-z0-9]+(-[a-z0-9]+)*(/{PART})*/?",
+    "az://CONTAINER/PATH names a container (lower-case letters, digits and single '-') and a path without empty parts, spaces, '?' or '#': "
+    "az://models/support-bot for example",
+)
+GOOGLE = with_scheme(
+    "gs",
+    rf"[a-z0-9]([-_.a-z0-9]*[a-z0-9])?(/{PART})*/?",
+    "gs://BUCKET/PATH names a bucket (lower-case letters, digits, '-', '_' and '.') and a path without empty parts, spaces, '?' or '#': "
+    "gs://models/support-bot for example",
+)
+BUCKET_LENGTHS = never(
+    "^(s3|az|gs)://([^/]{0,2}(/|$)|[^/]{64})",
+    "the name of a bucket or container has 3 to 63 characters: s3://models/support-bot for example",
+)
+NO_ADDRESS = never(
+    r"^s3://[0-9]+(\.[0-9]+){3}(/|$)",
+    "a bucket isn't named by an IP address: name the endpoint in the Secret of spec.credentials, and the bucket as s3://models/support-bot for example",
+)
+BUCKETS = (NO_PASSWORD, S3, AZURE, GOOGLE, BUCKET_LENGTHS, NO_ADDRESS)
+
 ModelURI = Annotated[
     str, URI,
-    matches("^(hf|pvc)://", "a model is at hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
-    NO_DATASET, HUB, SHORT_HUB_NAMES, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches("^(hf|pvc|s3|az|gs)://", "a model is at hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or "
+            "gs://BUCKET/PATH: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
+    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
 ]  # fmt: skip
 ModelReference = Annotated[
     str, URI,
-    matches(f"^({SUBDOMAIN}|(hf|pvc)://.*)$", "a model is a BaseModel's name (lower-case letters, digits, '-' and '.'), "
-            "hf://ORG/NAME[@REVISION] or pvc://CLAIM/PATH: phi-3-mini or hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
-    NO_DATASET, HUB, SHORT_HUB_NAMES, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches(f"^({SUBDOMAIN}|(hf|pvc|s3|az|gs)://.*)$", "a model is a BaseModel's name (lower-case letters, digits, '-' and '.'), "
+            "hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH: "
+            "phi-3-mini or hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
+    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
 ]  # fmt: skip
 DataURI = Annotated[
     str, URI,
-    matches("^(hf|https|pvc|configmap)://", "rows come from configmap://NAME/KEY, pvc://CLAIM/PATH, hf://datasets/ORG/NAME/PATH or "
-            "https://HOST/PATH: configmap://support/train.jsonl for example"),
-    HUB_DATA, WHOLE_DATASET, SHORT_HUB_NAMES, HTTPS, NO_PASSWORD, CLAIM, CONFIGMAP, SHORT_NAMES, NO_CLIMBING,
+    matches("^(hf|https|pvc|configmap|s3|az|gs)://", "rows come from configmap://NAME/KEY, pvc://CLAIM/PATH, s3://BUCKET/PATH, "
+            "az://CONTAINER/PATH, gs://BUCKET/PATH, hf://datasets/ORG/NAME/PATH or https://HOST/PATH: configmap://support/train.jsonl for example"),
+    HUB_DATA, WHOLE_DATASET, SHORT_HUB_NAMES, HTTPS, *BUCKETS, CLAIM, CONFIGMAP, SHORT_NAMES, NO_CLIMBING,
 ]  # fmt: skip
 OutputURI = Annotated[
     str, URI,
-    matches(rf"^pvc://{SUBDOMAIN}(/[A-Za-z0-9._-]+)+/?$", "a result goes to pvc://CLAIM/PATH: an existing PersistentVolumeClaim and a folder "
-            "in it, of letters, digits, '-', '_' and '.': pvc://models/support-bot for example"),
-    SHORT_NAMES, NO_CLIMBING,
+    matches("^(pvc|s3|az|gs)://", "a result goes to pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH: "
+            "pvc://models/support-bot for example"),
+    *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches("^[a-z0-9]+://[^/]*(/[A-Za-z0-9._-]+)+/?$", "a result goes to a folder in the claim or bucket, of letters, digits, '-', '_' and '.': "
+            "pvc://models/support-bot for example"),
 ]  # fmt: skip
 CredentialPrefix = Annotated[
     str, URI,
-    matches(r"^(hf|https)://[^\x00-\x20\x7f?#]*$", "a credential serves URIs that begin with hf:// or https://, without spaces, '?' or '#': "
-            "hf:// or https://example.com/ for example"),
+    matches(r"^(hf|https|s3|az|gs)://[^\x00-\x20\x7f?#]*$", "a credential serves URIs that begin with s3://, az://, gs://, hf:// or https://, "
+            "without spaces, '?' or '#': s3://models/ or https://example.com/ for example"),
 ]  # fmt: skip

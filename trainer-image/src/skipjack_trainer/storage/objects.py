@@ -1,0 +1,197 @@
+"""What s3://, az:// and gs:// have in common: objects below a bucket, by obstore, which speaks the protocols of all three.
+
+Large objects come in parts, several at once, straight to their place in a file, each part asked for by the version that the first one
+had. A part whose connection breaks is gone on with where it was: that, and the waiting between tries, obstore does itself, and for the
+parts of an upload too. What is stored appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import obstore
+from obstore.exceptions import BaseError
+
+from ..errors import ConfigurationInvalid, StorageFailed
+from .base import Entry, Secret
+from .refusals import explained, status_of
+
+PART_BYTES = 8 * 2**20
+PARTS_AT_ONCE = 8
+"""With PART_BYTES the memory that a transfer takes, whatever the file's size."""
+PARTS_MAX = 9_000
+"""S3 takes 10,000 parts of one upload at most."""
+NOTHING_THERE = 416
+"""The answer to a range that begins at the first byte, when there is none."""
+CA = "ca.crt"
+"""The key of a Secret that holds a certificate authority."""
+TRIES = 5
+"""How often a file is begun anew because its object was replaced meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a store that doesn't answer, or answers that it is busy, is waited for."""
+
+    retries: int = 10
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 15
+    silence_seconds: float = 60
+    """Also the time that a part of an upload may take."""
+
+    @property
+    def retry(self) -> dict[str, Any]:
+        """obstore's `retry_config`."""
+        pauses = {
+            "init_backoff": timedelta(seconds=self.first_pause_seconds),
+            "max_backoff": timedelta(seconds=self.longest_pause_seconds),
+        }
+        return {"max_retries": self.retries, "backoff": pauses, "retry_timeout": timedelta(minutes=4)}
+
+
+def place_of(uri: str) -> tuple[str, str]:
+    """The bucket and the path that a URI names."""
+    bucket, _, path = uri.partition("://")[2].partition("/")
+    return bucket, path.strip("/")
+
+
+def client_options(endpoint: str | None, secret: Secret | None, patience: Patience) -> dict[str, Any]:
+    """obstore's `client_options`. Plain http goes only to an endpoint that is named so; a CA of one's own is the Secret's ca.crt."""
+    options: dict[str, Any] = {
+        "connect_timeout": "10s",
+        "read_timeout": timedelta(seconds=patience.silence_seconds),
+        # Of a request in all: a slow line may take its time as long as something comes.
+        "timeout": "1h",
+        "allow_http": bool(endpoint and endpoint.startswith("http://")),
+    }
+    authority = secret.get(CA) if secret else None
+    return options | ({"root_certificate": authority} if authority else {})
+
+
+class Bucket(NamedTuple):
+    """A bucket, and how messages call it and what opens it."""
+
+    client: Any
+    uri: str
+    """s3://BUCKET"""
+    endpoint: str
+    opened_by: str
+    """Secret NAME, or what else proves who we are."""
+    secrets: tuple[str, ...] = ()
+    """What no message may hold."""
+
+
+class Changed(Exception):
+    """The object was replaced while it was being read."""
+
+
+class Objects:
+    """The objects of one bucket or container."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.client = bucket.client
+        self.lines = ThreadPoolExecutor(PARTS_AT_ONCE, "parts")
+
+    def list(self, prefix: str = "") -> list[Entry]:
+        """Every object below the folder `prefix`, or the one of that name."""
+        folder = prefix.strip("/")
+        with self._explaining(prefix):
+            found = [told for page in obstore.list(self.client, folder or None) for told in page]
+            if not found and folder:
+                with suppress(FileNotFoundError):
+                    found = [obstore.head(self.client, folder)]
+        return sorted(Entry(told["path"], told["size"]) for told in found)
+
+    def get(self, path: str, into: Path) -> Path:
+        target = into / path
+        if not target.resolve().is_relative_to(into.resolve()):
+            raise ConfigurationInvalid(f"{self.bucket.uri}: {path!r} leads out of the folder it is fetched to.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        for _ in range(TRIES):
+            try:
+                with self._explaining(path), partial.open("wb") as sink:
+                    self._fill(path, sink.fileno())
+            except Changed:
+                continue
+            except BaseException:
+                partial.unlink()
+                raise
+            partial.replace(target)
+            return target
+        partial.unlink()
+        raise StorageFailed(f"{self.bucket.uri}/{path} is replaced again and again while it is read: try again later.")
+
+    def _fill(self, path: str, place: int) -> None:
+        """Writes the object's bytes to the open file `place`. Raises Changed, obstore's errors, OSError."""
+        whole = self.lines.submit(self._part, path, place, 0, None).result()
+        size = whole["size"] if whole else 0
+        parts = [self.lines.submit(self._part, path, place, at, whole) for at in range(PART_BYTES, size, PART_BYTES)]
+        done, waiting = wait(parts, return_when=FIRST_EXCEPTION)
+        for part in waiting:
+            part.cancel()
+        # Until none of them writes to the file any more.
+        wait(waiting)
+        for part in done:
+            part.result()
+
+    def _part(self, path: str, place: int, at: int, whole: Any) -> Any:
+        """Brings the part that begins at byte `at`; what the store says of the object, None where it is empty."""
+        options = {"range": (at, at + PART_BYTES)} | ({"if_match": whole["e_tag"]} if whole else {})
+        try:
+            answer = obstore.get(self.client, path, options=options)
+            content = memoryview(answer.bytes())
+        except obstore.exceptions.PreconditionError as error:
+            raise Changed from error
+        except BaseError as error:
+            if at == 0 and status_of(error) == NOTHING_THERE:
+                return None
+            raise
+        if whole and (answer.meta != whole or len(content) != min(PART_BYTES, whole["size"] - at)):
+            # Of a server that doesn't heed If-Match.
+            raise Changed
+        while content:
+            written = os.pwrite(place, content, at)
+            at, content = at + written, content[written:]
+        return answer.meta
+
+    def put(self, local: Path, path: str) -> None:
+        part = max(PART_BYTES, local.stat().st_size // PARTS_MAX + 1)
+        with self._explaining(path):
+            obstore.put(self.client, path, local, chunk_size=part, max_concurrency=PARTS_AT_ONCE)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object of that name, or one below it."""
+        with self._explaining(path):
+            with suppress(FileNotFoundError):
+                obstore.head(self.client, path.strip("/"))
+                return True
+            return any(page for page in obstore.list(self.client, path.strip("/"), chunk_size=1))
+
+    def delete(self, path: str) -> None:
+        found = [entry.path for entry in self.list(path)]
+        with self._explaining(path), suppress(FileNotFoundError):
+            obstore.delete(self.client, found)
+
+    def local(self, path: str) -> Path | None:
+        return None
+
+    def pinned(self, uri: str) -> str:
+        return uri
+
+    @contextmanager
+    def _explaining(self, path: str) -> Iterator[None]:
+        """Says what the store said in our words."""
+        try:
+            yield
+        except (BaseError, FileNotFoundError) as error:
+            # Not from `error`: it may hold what proves who we are.
+            raise explained(error, self.bucket, path) from None

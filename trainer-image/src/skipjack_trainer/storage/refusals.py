@@ -1,0 +1,83 @@
+"""What object stores refuse, in our words: which URI, which Secret, and what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+from ..errors import AccessDenied, DataNotFound, NoSpace, StorageFailed, TrainerError
+
+WORDS_MAX = 300
+
+CODES: dict[str, tuple[type[TrainerError], str]] = {
+    "NoSuchBucket": (DataNotFound, "there is no such bucket at {endpoint}: create it, or check its name and the endpoint"),
+    "ContainerNotFound": (DataNotFound, "there is no such container at {endpoint}: create it, or check its name and the account"),
+    "InvalidAccessKeyId": (AccessDenied, "{endpoint} doesn't know the access key id of {opened_by}: check AWS_ACCESS_KEY_ID and the endpoint"),
+    "SignatureDoesNotMatch": (AccessDenied, "the secret key of {opened_by} doesn't belong to its access key id: check AWS_SECRET_ACCESS_KEY"),
+    "ExpiredToken": (AccessDenied, "the session token of {opened_by} has expired: put a new one there"),
+    "InvalidToken": (AccessDenied, "the session token of {opened_by} is not valid: put a new one there"),
+    "AuthenticationFailed": (
+        AccessDenied,
+        "{endpoint} refuses the key or SAS token of {opened_by} (wrong, expired, or this node's clock is): check it",
+    ),
+    "RequestTimeTooSkewed": (StorageFailed, "this node's clock and that of {endpoint} are too far apart: set the node's clock"),
+    "AuthorizationHeaderMalformed": (AccessDenied, "{endpoint} serves another region{region}: put it into AWS_REGION of {opened_by}"),
+    "PermanentRedirect": (AccessDenied, "the bucket is in another region{region}: put it into AWS_REGION of {opened_by}"),
+    "QuotaExceeded": (NoSpace, "its quota is used up: make room or raise it"),
+    "QuotaExceededException": (NoSpace, "its quota is used up: make room or raise it"),
+    "XMinioStorageFull": (NoSpace, "the store is full: make room"),
+    "InsufficientStorage": (NoSpace, "the store is full: make room"),
+}  # fmt: skip
+"""By the code in the body of the answer."""
+
+
+class Named(Protocol):
+    """A bucket, as messages call it."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def opened_by(self) -> str: ...
+    @property
+    def secrets(self) -> tuple[str, ...]: ...
+
+
+def status_of(error: Exception) -> int | None:
+    """The HTTP status that a store answered with, None when it didn't answer."""
+    found = re.search(r"status code: (\d{3})", str(error))
+    return int(found[1]) if found else None
+
+
+def explained(error: Exception, bucket: Named, path: str) -> TrainerError:
+    """The error in our words. It holds none of the bucket's secrets."""
+    told, place = str(error), f"{bucket.uri}/{path}".rstrip("/")
+    code = re.search(r"<Code>(\w+)</Code>", told)
+    if code and code[1] in CODES:
+        kind, words = CODES[code[1]]
+        region = re.search(r"<Region>([-a-z0-9]+)</Region>|expecting '([-a-z0-9]+)'", told)
+        known = f" ({region[1] or region[2]})" if region else ""
+        return kind(f"{place}: {words.format(endpoint=bucket.endpoint, opened_by=bucket.opened_by, region=known)}.")
+    if isinstance(error, FileNotFoundError):
+        return DataNotFound(f"{place}: there is no such object at {bucket.endpoint}: check the path.")
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+        return AccessDenied(
+            f"{place}: {bucket.endpoint} refuses {bucket.opened_by} (status {status_of(error)}): name a Secret that may in spec.credentials, "
+            "or allow it there."
+        )
+    if "token request" in told or "InstanceCredentials" in told or "metadata" in told.partition("Debug source")[0]:
+        return AccessDenied(
+            f"{place}: {bucket.opened_by} has no identity here ({plain(told, bucket)}): name a Secret in spec.credentials."
+        )
+    return StorageFailed(f"{place}: {bucket.endpoint} {plain(told, bucket)}.")
+
+
+def plain(told: str, bucket: Named) -> str:
+    """What obstore says, on one line and without what proves who we are: queries hold signatures and tokens."""
+    words = re.sub(r"\?[^\s\"')>]*", "", " ".join(told.partition("Debug source")[0].split()))
+    for secret in bucket.secrets:
+        words = words.replace(secret, "***")
+    return f"failed: {words[:WORDS_MAX].strip().rstrip('.')}"
