@@ -253,7 +253,7 @@ REFUSALS = [
     _job("spec.stop", "Now", "'Finish'"),
     _job("spec.suspend", "perhaps", "boolean"),
     _job("spec.credentials", [{"uriPrefix": "hf://"}], "equired", "spec.credentials[0].secretName"),
-    _job("spec.credentials", [{"uriPrefix": "pvc://", "secretName": "s"}], "begin with s3://, az://, gs://, hf:// or https://", "spec.credentials[0].uriPrefix"),
+    _job("spec.credentials", [{"uriPrefix": "pvc://", "secretName": "s"}], "URIs that begin with s3://, az://", "spec.credentials[0].uriPrefix"),
     _job("spec.credentials", [{"uriPrefix": "hf://", "secretName": "a/b"}], "lower-case letters", "spec.credentials[0].secretName"),
     _job("spec.serviceAccountName", "-trainer", "lower-case letters"),
     _job("spec.managedBy", "nobody", "example.com/scheduler"),

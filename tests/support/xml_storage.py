@@ -98,7 +98,7 @@ class Request(BaseHTTPRequestHandler):
 
 def part_of(place: str, upload: str, number: str) -> str:
     """Where a part lies until the object is composed."""
-    _, bucket, name = place.split("/", 2)
+    bucket = place.split("/")[1]
     return f"/{bucket}/{PARTS}%2F{upload}%2F{number}"
 
 

@@ -105,7 +105,8 @@ def test_models_may_lie_in_claims_buckets_and_repositories(uri: str) -> None:
 
 
 @pytest.mark.parametrize("uri", ["pvc://data", "pvc://data/äpfel/*.jsonl", "configmap://d/*.jsonl", "configmap://d/.hidden", "https://h:8080/a/b.csv",
-                                 "s3://data/rows/*.jsonl", "az://data/rows.csv", "gs://data/äpfel/a.jsonl", "hf://datasets/org/d@main/a/b.parquet", "hf://org/m/rows.jsonl"])  # fmt: skip
+                                 "s3://data/rows/*.jsonl", "az://data/rows.csv", "gs://data/äpfel/a.jsonl",
+                                 "hf://datasets/org/d@main/a/b.parquet", "hf://org/m/rows.jsonl"])  # fmt: skip
 def test_rows_may_lie_anywhere_that_is_read(uri: str) -> None:
     spec = SMALL["FineTuneJob"] | {"dataset": {"train": [{"uri": uri}]}}
     assert FineTuneJobSpec.model_validate(spec).dataset.train[0].uri == uri

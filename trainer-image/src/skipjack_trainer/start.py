@@ -15,14 +15,15 @@ from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedStart
 
 from .adapter import ADAPTER_CONFIG, TENSORS, agreed, set_adapter
-from .engine.checkpoint import STATE, Checkpoints, State, step_of, take_weights
+from .engine.checkpoint import STATE, Checkpoints, State, step_of
+from .engine.parts import take_weights
 from .engine.peers import Peers
 from .engine.strategies import Strategy
 from .errors import ConfigurationInvalid, ModelNotFound
 from .export.merge import merge
 from .export.output import MARK, checkpoints_of
 from .methods import METHODS
-from .storage import Access, Located, open_store
+from .storage import Access, Located, open_store, peek
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Start:
         if self.checkpoints is not None:
             _, files = self._found(self.checkpoints, peers)
             take_weights(model, METHODS[spec.method.type], files)
+            if not self.goes_on:
+                self.checkpoints.discard(peers)
         elif self.adapter is not None and spec.method.type is not MethodType.FULL:
             set_adapter(model, self.adapter, self.title)
 
@@ -91,7 +94,7 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
     if own is None:
         return None, spec
     store, path = place = open_store(own.uri, access)
-    mark = _json(place, MARK, access)
+    mark = _json(place, MARK)
     uid = own.job_uid or mark.get("jobUid")
     if own.job_uid and mark.get("jobUid", own.job_uid) != own.job_uid:
         raise ModelNotFound(
@@ -104,9 +107,7 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
     steps = [step_of(folder) for folder in checkpoints.complete()] if checkpoints else []
     result = Result.model_validate(mark["result"]) if mark else None
     kind = own.method or (MethodType(mark["method"]["type"]) if mark else None)
-    step = choose(
-        own, result, steps, _best(checkpoints, access) if own.checkpoint == BEST and not mark else None, title
-    )
+    step = choose(own, result, steps, _best(checkpoints) if own.checkpoint == BEST and not mark else None, title)
     if step is None and kind is spec.method.type and result and result.stored_step in steps:
         # As it was trained: some methods store their adapter in another form.
         step = result.stored_step
@@ -115,7 +116,7 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
     if step is not None:
         _refuse_other_method(spec, kind, title)
         return Start(title, own.state, lineage, checkpoints=checkpoints, step=step), spec
-    adapter = _json(place, ADAPTER_CONFIG, access)
+    adapter = _json(place, ADAPTER_CONFIG)
     if adapter:
         folder = _brought(place, (ADAPTER_CONFIG, TENSORS), access)
         is_merged = spec.method.type is MethodType.FULL
@@ -152,10 +153,10 @@ def choose(own: ResolvedStart, result: Result | None, steps: Sequence[int], best
     return wanted
 
 
-def _best(checkpoints: Checkpoints | None, access: Access) -> int | None:
+def _best(checkpoints: Checkpoints | None) -> int | None:
     """The best step by the newest checkpoint of a job that has no result."""
     for place in checkpoints.complete()[:1] if checkpoints else ():
-        told = _json(Located(checkpoints.store, place), STATE, access) if checkpoints else {}
+        told = _json(Located(checkpoints.store, place), STATE) if checkpoints else {}
         return told["best"]["step"] if told.get("best") else None
     return None
 
@@ -176,12 +177,12 @@ def _of_whole_model(spec: ResolvedSpec, place: Located, access: Access) -> Resol
     """The spec with the start's whole model in place of the one it names. Raises ModelNotFound, ConfigurationInvalid."""
     own = spec.start_from
     assert own is not None, "find asks only then"
-    config = _json(place, "config.json", access)
+    config = _json(place, "config.json")
     if not config:
         raise ModelNotFound(f"startFrom: {own.uri} holds no model, no adapter and no job's result: check the path.")
     if spec.model.uri == own.uri:
         return spec
-    named = _json(open_store(spec.model.uri, access), "config.json", access)
+    named = _json(open_store(spec.model.uri, access), "config.json")
     for key in ALIKE:
         if named.get(key) != config.get(key):
             raise ConfigurationInvalid(
@@ -191,14 +192,9 @@ def _of_whole_model(spec: ResolvedSpec, place: Located, access: Access) -> Resol
     return spec.deciding({"model.uri": (own.uri, "startFrom, whose weights are those of a whole model")})
 
 
-def _json(place: Located, name: str, access: Access) -> dict[str, Any]:
+def _json(place: Located, name: str) -> dict[str, Any]:
     """The file's content; nothing where there is no such file."""
-    path = f"{place.path.rstrip('/')}/{name}".lstrip("/")
-    if not place.store.exists(path):
-        return {}
-    told: dict[str, Any] = json.loads(
-        (place.store.local(path) or place.store.get(path, access.scratch / "start")).read_text()
-    )
+    told: dict[str, Any] = json.loads(peek(place.store, f"{place.path.rstrip('/')}/{name}".lstrip("/")) or "{}")
     return told
 
 

@@ -1,29 +1,27 @@
 """Checkpoints: complete only with their manifest, which is written last; fenced, so that a straggler can't write over its successor.
 
 They hold whole tensors by the names of their parameters, never by ranks, so that a run goes on with any strategy on any number
-of processes: 12 bytes a trained parameter (weight and two moments in fp32). Each rank writes every world-th parameter.
+of processes: 12 bytes a trained parameter (weight and two moments in fp32). Each rank writes every world-th parameter, a part at a
+time, which goes from its scratch volume as soon as it is stored.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ..errors import ConfigurationInvalid, Interrupted
-from ..methods.base import Method, Tensors
-from ..storage import Store
+from ..errors import Interrupted
+from ..in_turn import in_turn
+from ..storage import Entry, Store, bring, peek
 from .best import Best
-from .objective import trained
+from .parts import parts, take
 from .peers import Peers
 from .scale import LossScale
 from .strategies import Strategy
@@ -31,10 +29,6 @@ from .strategies import Strategy
 MANIFEST = "manifest.json"
 FENCE = "fence.json"
 STATE = "state.json"
-EXTRA = "extra"
-PART_BYTES = 2**30
-"""A rank holds about so much of a checkpoint in memory at a time."""
-
 Files = dict[str, dict[str, Any]]
 """Name in the checkpoint → its bytes and sha256."""
 
@@ -78,9 +72,13 @@ class Checkpoints:
         self.say = say
 
     def raise_fence(self) -> None:
-        """From now on no earlier attempt may write. Raises Interrupted when a later one is there already."""
+        """From now on no earlier attempt may write; what one left half written goes. Raises Interrupted when a later one is there."""
         self.check_fence()
         self._put_json({"attempt": self.attempt}, f"{self.prefix}/{FENCE}")
+        begun = {entry.path.rpartition("/")[0] for entry in self.store.list(self.prefix)} - {self.prefix}
+        for place in begun.difference(self.complete()):
+            if attempt_of(place) < self.attempt:
+                self.store.delete(place)
 
     def check_fence(self) -> None:
         newest = self._json(f"{self.prefix}/{FENCE}").get("attempt", 0)
@@ -124,7 +122,7 @@ class Checkpoints:
 
     def complete(self) -> list[str]:
         """Folders of the checkpoints that have a manifest, newest first."""
-        entries = self.store.list(self.prefix) if self.store.exists(self.prefix) else []
+        entries = self.store.list(self.prefix)
         return sorted((e.path.rpartition("/")[0] for e in entries if e.path.endswith(f"/{MANIFEST}")), reverse=True)
 
     def restore(self, strategy: Strategy, step: int | None = None) -> State | None:
@@ -139,6 +137,7 @@ class Checkpoints:
         objective = strategy.objective
         take(objective.model, objective.method, files, objective.device, strategy.take)
         strategy.take_step(state.step)
+        self.discard(strategy.peers)
         return state
 
     def newest(self, peers: Peers, step: int | None = None) -> tuple[State, list[Path]] | None:
@@ -150,20 +149,31 @@ class Checkpoints:
             if step is not None and step_of(place) != step:
                 continue
             told = self._files(place)
-            files = {name: self._bring(f"{place}/{name}", peers.rank) for name in told or {}}
-            mine = sorted(files)[peers.rank :: peers.world]
-            faults = [MANIFEST] if told is None else [name for name in mine if not is_whole(files[name], told[name])]
+            files = self._brought(place, told or {})
+            mine = sorted(told or {})[peers.rank :: peers.world]
+            faults = [MANIFEST] if told is None else [n for n in mine if not is_whole(files.get(n), told[n])]
             damaged = sorted({name for found in peers.everyones(faults) for name in found})
             if damaged:
                 self.say(f"checkpoint {place} is damaged ({', '.join(damaged)}): going on from the one before")
                 continue
-            whole = {name: file for name, file in files.items() if file is not None}
-            return State.read(whole.pop(STATE)), list(whole.values())
+            return State.read(files.pop(STATE)), list(files.values())
         return None
 
+    def discard(self, peers: Peers) -> None:
+        """Removes what was brought to this machine. All ranks must call it, when all have taken what they need."""
+        peers.barrier()
+        with in_turn(self.brought):
+            for folder in self.brought.glob("*/"):
+                shutil.rmtree(folder)
+        peers.barrier()
+
     def clear(self) -> None:
-        if self.store.exists(self.prefix):
-            self.store.delete(self.prefix)
+        self.store.delete(self.prefix)
+
+    @property
+    def brought(self) -> Path:
+        """Where the files of checkpoints are that come from a store elsewhere: once for all processes of a pod."""
+        return self.scratch / "brought"
 
     def _files(self, place: str) -> Files | None:
         """The files that a checkpoint's manifest tells of; None when it is no manifest."""
@@ -173,11 +183,20 @@ class Checkpoints:
             return None
         return files
 
-    def _bring(self, path: str, rank: int) -> Path | None:
-        """The file's place on this machine; None when there is none of that name."""
-        if not self.store.exists(path):
-            return None
-        return self.store.local(path) or self.store.get(path, self._own(rank))
+    def _brought(self, place: str, told: Files) -> dict[str, Path]:
+        """Those of the files that are there, by name, on this machine."""
+        there = [entry for entry in self.store.list(place) if entry.path.rpartition("/")[2] in told]
+        with in_turn(self.brought):
+            found = [self.store.local(path) or self._kept(entry) for entry in there if (path := entry.path)]
+            missing = [entry for entry, file in zip(there, found, strict=True) if file is None]
+            fetched = iter(bring(self.store, missing, self.brought) if missing else ())
+            files = [file or next(fetched) for file in found]
+        return {file.name: file for file in files}
+
+    def _kept(self, entry: Entry) -> Path | None:
+        """Where another process of this pod has put it already."""
+        file = self.brought / entry.path
+        return file if file.is_file() and file.stat().st_size == entry.size_bytes else None
 
     def _own(self, rank: int) -> Path:
         """A folder of this rank alone: those of one pod share its scratch space."""
@@ -193,10 +212,7 @@ class Checkpoints:
         return told
 
     def _json(self, path: str) -> dict[str, Any]:
-        if not self.store.exists(path):
-            return {}
-        place = self.store.local(path) or self.store.get(path, self.scratch)
-        told: dict[str, Any] = json.loads(place.read_text())
+        told: dict[str, Any] = json.loads(peek(self.store, path) or "{}")
         return told
 
     def _put_json(self, value: dict[str, Any], path: str) -> None:
@@ -206,71 +222,14 @@ class Checkpoints:
         self.store.put(local, path)
 
 
-def parts(strategy: Strategy) -> Iterator[dict[str, torch.Tensor]]:
-    """What this rank writes, in parts of about PART_BYTES: of every world-th entry `KIND:NAME` → tensor, in host memory."""
-    part: dict[str, torch.Tensor] = {}
-    for number, (name, state) in enumerate(chain(strategy.states(), extras(strategy))):
-        if number % strategy.peers.world == strategy.peers.rank:
-            part |= {f"{kind}:{name}": tensor.cpu().contiguous() for kind, tensor in state.items()}
-        if sum(tensor.nbytes for tensor in part.values()) >= PART_BYTES:
-            yield part
-            part = {}
-    if part:
-        yield part
-
-
-def take(
-    model: Any, method: Method, files: list[Path], device: torch.device, put: Callable[[str, Tensors], None]
-) -> None:
-    """Puts each parameter's state from the parts, one at a time and in the same order on all ranks. Raises ConfigurationInvalid."""
-    with ExitStack() as opened:
-        kinds: dict[str, dict[str, Any]] = {}
-        for file in files:
-            part = opened.enter_context(safe_open(file, "pt"))
-            for key in part.keys():  # noqa: SIM118 -- it is no dictionary
-                kind, _, name = key.partition(":")
-                kinds.setdefault(name, {})[kind] = part
-        refuse_others(model, {name for name, parts_of in kinds.items() if EXTRA not in parts_of})
-        extra: dict[str, torch.Tensor] = {}
-        for name, parts_of in sorted(kinds.items()):
-            state = {kind: part.get_tensor(f"{kind}:{name}").to(device) for kind, part in parts_of.items()}
-            if EXTRA in state:
-                extra[name] = state[EXTRA]
-            else:
-                put(name, state)
-        method.take_extra(model, extra)
-
-
-@torch.no_grad()
-def take_weights(model: Any, method: Method, files: list[Path]) -> None:
-    """Gives a model that no strategy has laid out yet the weights alone. Raises ConfigurationInvalid."""
-    parameters = dict(trained(model))
-
-    def put(name: str, state: Tensors) -> None:
-        parameters[name].copy_(state["weight"])
-
-    take(model, method, files, next(iter(parameters.values())).device, put)
-
-
-def refuse_others(model: Any, stored: set[str]) -> None:
-    """Raises ConfigurationInvalid where what was trained then is not what is trained now."""
-    here = {name for name, _ in trained(model)}
-    if stored != here:
-        only = [min(some, default="nothing more") for some in (stored - here, here - stored)]
-        raise ConfigurationInvalid(
-            f"the checkpoint holds {only[0]}, this job trains {only[1]}: method, its settings and model must be those that it was made with."
-        )
-
-
-def extras(strategy: Strategy) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
-    """What the method keeps beside parameters, the same on all ranks."""
-    objective = strategy.objective
-    yield from ((name, {EXTRA: tensor}) for name, tensor in objective.method.extra_state(objective.model).items())
-
-
 def step_of(place: str) -> int:
     """The step of a checkpoint, by its folder."""
     return int(place.rpartition("/")[2].removeprefix("step-").partition("-")[0])
+
+
+def attempt_of(place: str) -> int:
+    """The attempt that wrote a checkpoint, by its folder."""
+    return int(place.rpartition("-a")[2])
 
 
 def is_whole(file: Path | None, told: dict[str, Any]) -> bool:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from skipjack.api.v1alpha1.finetunejob import IfExists
@@ -16,7 +15,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..engine.checkpoint import digest
 from ..errors import OutputExists
-from ..storage import Access, Store, open_store
+from ..storage import Access, Store, open_store, peek, send
 
 MARK = "skipjack.json"
 """Stored last: a folder without it holds no result."""
@@ -44,19 +43,17 @@ class Output:
     def finished(self) -> Result | None:
         """The result that this very job has stored already. Raises OutputExists when the folder holds anything else."""
         mark = f"{self.path}/{MARK}"
-        if self.store.exists(mark):
-            told = self._read(mark)
-            if told.get("jobUid") == self.spec.job_uid:
-                return Result.model_validate(told["result"])
+        told = self._read(mark)
+        if told and told.get("jobUid") == self.spec.job_uid:
+            return Result.model_validate(told["result"])
         if self.spec.output.if_exists is IfExists.REPLACE:
             return None
-        foreign = [entry.path for entry in self._files() if not self._is_ours(entry.path)]
-        if self.store.exists(mark):
-            owner = self._read(mark).get("job", "another job")
+        if told is not None:
+            owner = told.get("job", "another job")
             raise OutputExists(
                 f"{self.spec.output.uri} holds the result of {owner}: choose another output.uri, or say output.ifExists: Replace."
             )
-        if foreign:
+        if foreign := self._foreign():
             raise OutputExists(
                 f"{self.spec.output.uri} is not empty ({', '.join(foreign[:3])}): choose another output.uri, or say output.ifExists: Replace."
             )
@@ -67,13 +64,12 @@ class Output:
         mark = f"{self.path}/{MARK}"
         self._forget_the_one_before(mark)
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        for entry in self._files():
+        for entry in self.store.list(self.path):
             name = entry.path.removeprefix(f"{self.path}/")
             if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
                 self.store.delete(entry.path)
         files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
-        for name in names:
-            self.store.put(folder / name, f"{self.path}/{name}")
+        send(self.store, {f"{self.path}/{name}": folder / name for name in names})
         whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
         told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
         mark_file = folder / MARK
@@ -95,25 +91,23 @@ class Output:
 
     def _forget_the_one_before(self, mark: str) -> None:
         """The result that is replaced is none from here on; with it go the checkpoints that it kept."""
-        if self.store.exists(mark):
-            owner = self._read(mark).get("jobUid")
+        told = self._read(mark)
+        if told is not None:
+            owner = told.get("jobUid")
             self.store.delete(mark)
-            if owner and owner != self.spec.job_uid and self.store.exists(f"{self.path}/{OWN_FOLDER}/{owner}"):
+            if owner and owner != self.spec.job_uid:
                 self.store.delete(f"{self.path}/{OWN_FOLDER}/{owner}")
 
-    def _files(self) -> list[Any]:
-        return list(self.store.list(self.path)) if self.store.exists(self.path) else []
+    def _foreign(self) -> list[str]:
+        """What lies there and is neither a checkpoint nor a file that an earlier attempt of this job left half stored."""
+        there = [entry.path for entry in self.store.list(self.path)]
+        own = f"{self.path}/{OWN_FOLDER}/"
+        is_begun = any(path.startswith(f"{own}{self.spec.job_uid}/") for path in there)
+        return [] if is_begun else [path for path in there if not path.startswith(own)]
 
-    def _is_ours(self, path: str) -> bool:
-        """Checkpoints, and files that an earlier attempt of this job left half stored."""
-        name = path.removeprefix(f"{self.path}/")
-        return name.startswith(f"{OWN_FOLDER}/") or self.store.exists(f"{self.path}/{OWN_FOLDER}/{self.spec.job_uid}")
-
-    def _read(self, path: str) -> dict[str, Any]:
-        with TemporaryDirectory() as folder:
-            place = self.store.local(path) or self.store.get(path, Path(folder))
-            told: dict[str, Any] = json.loads(place.read_text())
-        return told
+    def _read(self, path: str) -> dict[str, Any] | None:
+        content = peek(self.store, path)
+        return None if content is None else json.loads(content)
 
 
 def open_output(spec: ResolvedSpec, access: Access) -> Output:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
 
 from ..errors import AccessDenied, ConfigurationInvalid, NoSpace
+
+FILES_AT_ONCE = 8
+"""Small files wait for their answers more than for their bytes."""
 
 
 class Entry(NamedTuple):
@@ -109,7 +114,22 @@ def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
         raise NoSpace(
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
-    return [store.get(entry.path, into) for entry in entries]
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        return list(threads.map(lambda entry: store.get(entry.path, into), entries))
+
+
+def send(store: Store, files: Mapping[str, Path]) -> None:
+    """Stores the files, each by its path in the store."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        list(threads.map(lambda path: store.put(files[path], path), files))
+
+
+def peek(store: Store, path: str) -> bytes | None:
+    """The content of a small file, None when there is none of that name."""
+    if not store.exists(path):
+        return None
+    with TemporaryDirectory() as folder:
+        return (store.local(path) or store.get(path, Path(folder))).read_bytes()
 
 
 Opener = Callable[[str, Access], Located]

@@ -46,6 +46,8 @@ class Artifact:
         self.registry, self.tag = registry, tag
         self.reference = digest or tag
         self.title = f"{registry.title}{'@' if digest else ':'}{self.reference}"
+        self.found: tuple[str, bytes] | None = None
+        """(digest, manifest) as they were first read: what is read is of one artifact, whatever its tag names meanwhile."""
 
     def list(self, prefix: str = "") -> list[Entry]:
         """Files whose paths begin so."""
@@ -73,8 +75,9 @@ class Artifact:
         kept = {name: layer for name, layer in layers.items() if name != path and not name.startswith(f"{path}/")}
         if kept and len(kept) < len(layers):
             self._store(kept)
-        elif layers and not kept and (found := self.registry.manifest(self.reference)):
+        elif layers and not kept and (found := self._manifest()):
             self.registry.delete_manifest(found[0])
+            self.found = None
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
         """The files of `folder` are the artifact from now on, which is annotated with `about`: all of them, or what was there before."""
@@ -89,7 +92,7 @@ class Artifact:
 
     def pinned(self, uri: str) -> str:
         """By the digest that its tag stands for now."""
-        found = self.registry.manifest(self.reference)
+        found = self._manifest()
         path = parsed(uri)["path"]
         return f"{self.registry.title}@{found[0]}{f'/{path}' if path else ''}" if found else uri
 
@@ -116,10 +119,15 @@ class Artifact:
             "layers": [layers[name] for name in sorted(layers)],
         } | ({"annotations": dict(about)} if about else {})
         self.registry.put_manifest(self.tag, json.dumps(manifest).encode())
+        self.found = None
+
+    def _manifest(self) -> tuple[str, bytes] | None:
+        self.found = self.found or self.registry.manifest(self.reference)
+        return self.found
 
     def _layers(self) -> dict[str, Layer]:
         """By the path that each is titled with; none where there is no such artifact. Raises DataInvalid where it holds no files."""
-        found = self.registry.manifest(self.reference)
+        found = self._manifest()
         if found is None:
             return {}
         layers: list[Layer] = json.loads(found[1]).get("layers", [])
