@@ -15,6 +15,7 @@ from tests.trainer import tiny
 from tests.trainer.storage.pages import page
 from tests.trainer.storage.sites import Site
 
+from skipjack.api.v1alpha1.uris import takes_results_alone
 from skipjack.protocol import Result
 from skipjack_trainer.engine.checkpoint import Checkpoints
 from skipjack_trainer.errors import (
@@ -203,7 +204,7 @@ def half_an_upload(site: Site, into: Path) -> str:
     except ValidationError:
         return ONLY_READ
     assert own.finished() is None
-    Checkpoints(own.store, own.checkpoints, attempt=1, keep=1, scratch=into / "fence").raise_fence()
+    Checkpoints(*own.checkpoints, attempt=1, keep=1, scratch=into / "fence").raise_fence()
     files = folder(into, {"a": ROWS, "b": LARGE})
     with broken_off(site), pytest.raises((StorageFailed, AccessDenied)):
         own.store_result(files, Result())
@@ -262,8 +263,14 @@ def sizes(store: Store, path: str) -> dict[str, int]:
 
 
 def output(site: Site, name: str, uid: str, if_exists: str = "Fail") -> Output:
-    told = tiny.resolved(uid=uid, output={"uri": site.uri(name), "ifExists": if_exists})
-    return open_output(told, site.access)
+    uri, checkpoint = site.uri(name), dict[str, object](everySteps=2)
+    if takes_results_alone(uri):
+        (site.access.claims / "work").mkdir(parents=True, exist_ok=True)
+        checkpoint |= {"uri": f"pvc://work/{name}"}
+    told = tiny.resolved(uid=uid, output={"uri": uri, "ifExists": if_exists}, checkpoint=checkpoint)
+    made = open_output(told, site.access)
+    made.prepare()
+    return made
 
 
 def secrets(site: Site) -> list[str]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
 
@@ -50,6 +50,20 @@ class Store(Protocol):
 
     def pinned(self, uri: str) -> str:
         """`uri`, by which this store was opened, as one that names its content for ever, where the scheme has such."""
+        ...
+
+
+@runtime_checkable
+class TakesWhole(Protocol):
+    """A store that takes a result in one act: afterwards there is all of it, or what was there before."""
+
+    def prepare(self) -> None:
+        """Makes room. Raises AccessDenied, before hours of work, where nothing may be stored."""
+        ...
+
+    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+        """The files of `folder` are what is there from now on; `about` is told with them. Raises StorageFailed where somebody else has stored
+        anything since this store was first read."""
         ...
 
 
@@ -142,7 +156,7 @@ class ReadOnly:
         return uri
 
     def put(self, local: Path, path: str) -> None:
-        raise ConfigurationInvalid(f"{path}: this storage can only be read; name a pvc:// output.")
+        raise ConfigurationInvalid(f"{path}: this storage can only be read: name another output.uri.")
 
     def delete(self, path: str) -> None:
         raise ConfigurationInvalid(f"{path}: this storage can only be read.")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound
+from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
 from .base import Access, Entry, Located
 from .login import login_of
 from .patience import Patience
@@ -80,7 +80,7 @@ class Artifact:
             self.found = None
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
-        """The files of `folder` are the artifact from now on, which is annotated with `about`: all of them, or what was there before."""
+        """By a manifest that is annotated with `about`."""
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
         self._store({name: self._pushed(folder / name, name) for name in names}, about)
 
@@ -107,6 +107,7 @@ class Artifact:
     def _store(self, layers: Mapping[str, Layer], about: Mapping[str, str] | None = None) -> None:
         if self.reference != self.tag:
             raise ConfigurationInvalid(f"{self.title}: what a digest names never changes: name a tag.")
+        before = self._manifest()
         with tempfile.TemporaryDirectory() as folder:
             empty = Path(folder) / "config.json"
             empty.write_bytes(b"{}")
@@ -118,6 +119,9 @@ class Artifact:
             "config": NO_CONFIG,
             "layers": [layers[name] for name in sorted(layers)],
         } | ({"annotations": dict(about)} if about else {})
+        now = self.registry.manifest(self.tag)
+        if now != before:
+            raise StorageFailed(f"{self.title} was stored by somebody else meanwhile, which is left as it is.")
         self.registry.put_manifest(self.tag, json.dumps(manifest).encode())
         self.found = None
 
