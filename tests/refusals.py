@@ -64,6 +64,12 @@ def _job(path: str, value: Any, remedy: str, judged: str = "") -> Refusal:
     return Refusal("FineTuneJob", path, value, remedy, judged)
 
 
+def _pushed(uri: str, remedy: str) -> Refusal:
+    """Of an output that takes results alone, with a place for checkpoints."""
+    changes = SMALL["FineTuneJob"] | {"output": {"uri": uri}, "checkpoint": {"uri": "pvc://work/bot"}}
+    return _job("spec", changes, remedy, "spec.output.uri")
+
+
 def _node(path: str, value: Any, remedy: str, judged: str = "") -> Refusal:
     return Refusal("NodeType", path, value, remedy, judged)
 
@@ -238,6 +244,25 @@ REFUSALS = [
     _job("spec.output.uri", "pvc://m/a b", "pvc://models/support-bot"),
     _job("spec.output.uri", "pvc://m/a/../b", "could climb out"),
     _job("spec.output.uri", "pvc://m/.", "could climb out"),
+    _job("spec.model", "oci://ghcr.io/org/Bot:v1", "its repository in lower case"),
+    _job("spec.model", "oci://ghcr.io/org/bot:v 1", "names an artifact"),
+    _job("spec.model", "oci://ghcr.io/org/bot@sha256:12", "names an artifact"),
+    _job(URI, "oci://ghcr.io/org/rows:v1//a.jsonl", "names an artifact"),
+    _job(URI, "oci://me:secret@ghcr.io/org/rows:v1", "holds no user or password"),
+    _job("spec.output", {"uri": "oci://ghcr.io/org/bot:v1"}, "take results and no checkpoints", "spec"),
+    _job("spec.output", {"uri": "hf://org/bot"}, "pvc://work/support-bot for example", "spec"),
+    _pushed("oci://ghcr.io/org/bot:v1/folder", "no digest and no path"),
+    _pushed(f"oci://ghcr.io/org/bot@sha256:{'0' * 64}", "no digest and no path"),
+    _pushed("oci://ghcr.io", "no digest and no path"),
+    _pushed("oci://me:secret@ghcr.io/org/bot", "holds no user or password"),
+    _pushed("hf://org/bot/folder", "hf://ORG/NAME@REVISION"),
+    _pushed("hf://me:secret@org/bot", "hf://ORG/NAME@REVISION"),
+    _pushed("hf://datasets/org/bot", "a dataset is no model"),
+    _job("spec.checkpoint.uri", "oci://ghcr.io/org/bot:v1", "checkpoints go to pvc://CLAIM/PATH"),
+    _job("spec.checkpoint.uri", "hf://org/bot", "checkpoints go to pvc://CLAIM/PATH"),
+    _job("spec.checkpoint.uri", "pvc://work", "checkpoints go to a folder"),
+    _job("spec.checkpoint.uri", "s3://work/../a", "could climb out"),
+    _job("spec.startFrom", {"uri": "oci://ghcr.io/org/bot:v1", "checkpoint": "Last"}, "only a job's output has checkpoints"),
     _job("spec.output.ifExists", "Overwrite", "'Replace'"),
     _job("spec.integrations", [{"type": "MLflow"}], "name it for MLflow", "spec.integrations[0]"),
     _job("spec.integrations", [{"type": "WandB", "uri": "https://wandb.example.com"}], "write files beside the output", "spec.integrations[0]"),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from . import access, addons, agents, base, control_plane, disk, hub, images, network, programs, registry, teardown
 from .cluster import Cluster
+from .hub import server
+from .hub.writing import WRITER
 from .node import NODES, Node
 from .steps import CACHE, ROOT, RUN, Failed, end, key, sh, spawn, step, wait
 
@@ -122,11 +124,13 @@ def make_models() -> Path:
 
 def serve_hub(content: Path) -> str:
     """A small server that speaks the hub's protocol; its address."""
-    program = Path(hub.__file__).parent / "server.py"
-    serving, wanted = RUN / "hub.serving", f"{content} {key(program)}"
+    program = [Path(hub.__file__).parent / f"{name}.py" for name in ("server", "writing", "repository")]
+    serving, wanted = RUN / "hub.serving", f"{content} {key(*program)}"
     if not serving.exists() or serving.read_text() != wanted:
         end("hub")
-    spawn("hub", sys.executable, program, content, network.HOST, "8090")
+    (content / WRITER).write_text("hf_writer\n")
+    environment = {"PYTHONPATH": str(ROOT)}
+    spawn("hub", sys.executable, "-m", server.__name__, content, network.HOST, "8090", env=environment)
     serving.write_text(wanted)
     address = f"http://{network.HOST}:8090"
     wait("the hub answers", lambda: registry.answers(f"{address}/health"))

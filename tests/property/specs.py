@@ -97,6 +97,7 @@ specs = st.fixed_dictionaries(
     optional={
         "method": methods,
         "preference": st.fixed_dictionaries({"loss": losses}, optional={"beta": st.floats(0.01, 10)}),
+        "checkpoint": _some(uri=claims),
         "hyperparameters": _some(maxSteps=st.integers(1, 10_000_000), maxLength=st.integers(8, 1_048_576)),
         "evaluation": _some(prompts=st.lists(nasty.filter(bool), max_size=3)),
         "compute": _some(

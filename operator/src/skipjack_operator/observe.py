@@ -12,7 +12,7 @@ from skipjack.protocol import JOB_UID_LABEL
 from skipjack.resolve import Catalogue
 from skipjack_operator.catalogue import Shelf
 from skipjack_operator.client import EVENTS, FINE_TUNE_JOBS, JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, Kube, Object, Objects
-from skipjack_operator.decide.before import URI, is_settled, values_of
+from skipjack_operator.decide.before import CHECKPOINTS, URI, is_settled, values_of
 from skipjack_operator.decide.ends import has_ended, is_over
 from skipjack_operator.decide.types import Observed, number_of
 from skipjack_operator.manifests import PodEnvironment
@@ -21,6 +21,10 @@ from skipjack_operator.owners import is_child_of
 
 Key = tuple[str, str]
 """(namespace, name)"""
+
+
+NAMING_CLAIMS = ("model.uri", URI, CHECKPOINTS, "checkpoint.uri")
+"""Resolved settings."""
 
 
 async def observe(kube: Kube, shelf: Shelf, key: Key, site: PodEnvironment) -> Observed | None:
@@ -87,7 +91,8 @@ def _claims(job: Object, before: Object | None, offered: Catalogue) -> list[str]
     model = next((known.spec.uri for known in offered.base_models if known.name == spec.model), spec.model)
     sources = (*spec.dataset.train, *(spec.dataset.validation or ()))
     start = [spec.start_from.uri] if spec.start_from else []
-    told = [values.get(field) for values in map(values_of, filter(None, (job, before))) for field in ("model.uri", URI)]
+    told = [values.get(field) for values in map(values_of, filter(None, (job, before))) for field in NAMING_CLAIMS]
     theirs = [before["spec"]["output"]["uri"]] if before else []
-    uris = [model, *start, *told, *theirs, spec.output.uri, *(source.uri for source in sources)]
+    own = [spec.output.uri, spec.checkpoint.uri if spec.checkpoint else None]
+    uris = [model, *start, *told, *theirs, *own, *(source.uri for source in sources)]
     return names([uri for uri in uris if uri], "pvc")

@@ -1,42 +1,30 @@
-"""server.py FOLDER ADDRESS PORT: serves FOLDER/{models,datasets}/ORG/NAME/FILES as a hub would.
+"""python -m tests.cluster.hub.server FOLDER ADDRESS PORT: serves FOLDER/{models,datasets}/ORG/NAME/FILES as a hub would.
 
 A repository with a file `.private` is there only for who sends the token that the file holds; one with a file `.gated`
-is seen by everyone, and its files are given only to that token. Standard library alone.
+is seen by everyone, and its files are given only to that token. FOLDER/.writer holds the token that may write, anywhere.
+Standard library alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from tests.cluster.hub.repository import at, commit, contents, sha256
+from tests.cluster.hub.writing import Writing
+
 API = re.compile(r"^/api/(models|datasets)/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+))?(?:/.*)?$")
 FILE = re.compile(r"^/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
+CHECK = re.compile(r"^/api/(models|datasets)/([^/]+/[^/]+)/auth-check(/write)?$")
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 
 
-@cache
-def sha256(file: Path, changed: float) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def commit(repo: Path) -> str:
-    """A commit's name: forty digits over the names and sizes of the repository's files."""
-    names = "\n".join(f"{name} {(repo / name).stat().st_size}" for name in contents(repo))
-    return hashlib.sha1(names.encode()).hexdigest()
-
-
-def contents(repo: Path) -> list[str]:
-    return sorted(f.relative_to(repo).as_posix() for f in repo.rglob("*") if f.is_file() and not f.name.startswith("."))
-
-
-class Hub(BaseHTTPRequestHandler):
+class Hub(Writing):
     """One request."""
 
     protocol_version = "HTTP/1.1"
@@ -48,6 +36,11 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer()
 
+    def do_POST(self) -> None:
+        self.written_to(unquote(urlsplit(self.path).path))
+
+    do_PUT = do_POST
+
     def answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         if path == "/health":
@@ -57,6 +50,9 @@ class Hub(BaseHTTPRequestHandler):
             self.serve(
                 "datasets" if datasets else "models", name, revision, lambda repo: self.granted(repo, name, file)
             )
+        elif found := CHECK.match(path):
+            kind, name, write = found.groups()
+            self.serve(kind, name, "main", lambda repo: self.checked(repo, name, bool(write)))
         elif found := API.match(path):
             kind, name, verb, revision = found.groups()
             show = self.tree if verb == "tree" else lambda repo: self.info(repo, name)
@@ -64,18 +60,27 @@ class Hub(BaseHTTPRequestHandler):
         else:
             self.fail(404, "EntryNotFound", "no such page")
 
-    def serve(self, kind, name, revision, show) -> None:  # type: ignore[no-untyped-def]
+    def serve(self, kind: str, name: str, revision: str, show: Callable[[Path], None]) -> None:
+        """`show` is given the folder of the files at that revision."""
         repo = self.root / kind / name
         if ".." in name or not repo.is_dir() or not self.opens(repo / ".private"):
             self.fail(401, "RepoNotFound", "Repository Not Found")
-        elif revision not in ("main", commit(repo)):
-            self.fail(404, "RevisionNotFound", "Revision Not Found")
+        elif (folder := at(repo, revision)) is None:
+            self.fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         else:
-            show(repo)
+            show(folder)
 
     def opens(self, lock: Path) -> bool:
-        """Whether there is no such lock, or the request's token is the one that it holds."""
-        return not lock.exists() or self.headers.get("Authorization") == f"Bearer {lock.read_text().strip()}"
+        """Whether there is no such lock, or the request's token is the one that it holds, or the writer's."""
+        token = self.headers.get("Authorization")
+        return not lock.exists() or token == f"Bearer {lock.read_text().strip()}" or self.may_write()
+
+    def checked(self, folder: Path, name: str, write: bool) -> None:
+        """What a token may do with a repository."""
+        if write and not self.may_write():
+            self.fail(403, "", f"Forbidden: you have no write access to {name}.")
+        else:
+            self.send_json({})
 
     def granted(self, repo: Path, name: str, file: str) -> None:
         """The file, to those who may have it: the hub tells strangers to log in, and others to ask for access."""
@@ -123,11 +128,12 @@ class Hub(BaseHTTPRequestHandler):
         asked = RANGE.match(self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         end = int(asked[2]) if asked and asked[2] else size - 1
-        if start > end or end >= size > 0:
+        if asked and (start > end or end >= size > 0):
             return self.send(416, b"", {"Content-Range": f"bytes */{size}"})
         self.send_response(206 if asked else 200)
         self.send_header("ETag", f'"{sha256(place, place.stat().st_mtime)}"')
         self.send_header("X-Repo-Commit", commit(repo))
+        self.send_header("X-Linked-Size", str(size))
         self.send_header("Accept-Ranges", "bytes")
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{end}/{size}")
@@ -143,10 +149,11 @@ class Hub(BaseHTTPRequestHandler):
         return None
 
     def fail(self, status: int, code: str, message: str) -> None:
-        self.send(status, json.dumps({"error": message}).encode(), {"X-Error-Code": code, "X-Error-Message": message})
+        headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
+        self.send(status, json.dumps({"error": message}).encode(), headers)
 
-    def send_json(self, value: object) -> None:
-        self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+    def send_json(self, value: object, status: int = 200) -> None:
+        self.send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -154,7 +161,7 @@ class Hub(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
 

@@ -35,7 +35,7 @@ def ran(root: Path, told: ResolvedSpec, **how: Any) -> Result:
 def job(told: ResolvedSpec, is_complete: bool = True) -> Predecessor:
     """What the operator reads of a job of that spec."""
     values = {value.field: json.loads(value.value) for value in told.told()}
-    return Predecessor("sft", told.job_uid, told.output.uri, is_complete, values)
+    return Predecessor("sft", told.job_uid, told.output.uri, told.checkpoint.uri, is_complete, values)
 
 
 def then(

@@ -99,17 +99,24 @@ def test_a_queues_label_may_be_set() -> None:
 
 
 @pytest.mark.parametrize("uri", ["pvc://models", "pvc://models/llama-3/", "hf://org/m@v1.0", "hf://a_b/c.d-e", "s3://models",
-                                 "s3://team.models/llama-3/", "az://models/a@b", "gs://team_a-models/llama"])  # fmt: skip
+                                 "s3://team.models/llama-3/", "az://models/a@b", "gs://team_a-models/llama", "oci://localhost:5000/bot",
+                                 "oci://ghcr.io/a/b__c/d-e.f:v1.0", f"oci://ghcr.io/a/b:v1@sha256:{'0' * 64}", "oci://ghcr.io/a/b:v1/base"])  # fmt: skip
 def test_models_may_lie_in_claims_buckets_and_repositories(uri: str) -> None:
     assert BaseModelSpec(uri=uri).uri == uri
 
 
 @pytest.mark.parametrize("uri", ["pvc://data", "pvc://data/äpfel/*.jsonl", "configmap://d/*.jsonl", "configmap://d/.hidden", "https://h:8080/a/b.csv",
-                                 "s3://data/rows/*.jsonl", "az://data/rows.csv", "gs://data/äpfel/a.jsonl",
+                                 "s3://data/rows/*.jsonl", "az://data/rows.csv", "gs://data/äpfel/a.jsonl", "oci://ghcr.io/a/rows:v1/*.jsonl",
                                  "hf://datasets/org/d@main/a/b.parquet", "hf://org/m/rows.jsonl"])  # fmt: skip
 def test_rows_may_lie_anywhere_that_is_read(uri: str) -> None:
     spec = SMALL["FineTuneJob"] | {"dataset": {"train": [{"uri": uri}]}}
     assert FineTuneJobSpec.model_validate(spec).dataset.train[0].uri == uri
+
+
+@pytest.mark.parametrize("uri", ["oci://ghcr.io/org/bot", "oci://localhost:5000/bot:v1", "hf://org/bot", "hf://org/bot@tuned"])
+def test_what_takes_results_alone_is_an_output_once_checkpoints_have_a_place(uri: str) -> None:
+    spec = SMALL["FineTuneJob"] | {"output": {"uri": uri}, "checkpoint": {"uri": "s3://work/bot"}}
+    assert FineTuneJobSpec.model_validate(spec).output.uri == uri
 
 
 @pytest.mark.parametrize(

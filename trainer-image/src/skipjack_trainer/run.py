@@ -56,6 +56,9 @@ def run(pod: Pod, stop: Stop) -> Result:
     if peers.world > 1:
         say(f"joined as rank {peers.rank} of {peers.world}")
     output = open_output(spec, access)
+    if leads:
+        output.prepare()
+    peers.barrier()
     done = output.finished()
     peers.barrier()
     if done is not None:
@@ -117,7 +120,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         )
         trainee = Trainee(spec, rows[0], rows[1], strategy, tokenizer, prepared.labels, prepared.mixture)
         checkpoints = Checkpoints(
-            output.store, output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
+            *output.checkpoints, pod.attempt, spec.checkpoint.keep, access.scratch / "checkpoint", tell
         )
         state = begin(trainee, prepared.train.fingerprint(), checkpoints, start, tell)
 

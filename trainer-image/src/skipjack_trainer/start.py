@@ -93,7 +93,7 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
     own = spec.start_from
     if own is None:
         return None, spec
-    store, path = place = open_store(own.uri, access)
+    place = open_store(own.uri, access)
     mark = _json(place, MARK)
     uid = own.job_uid or mark.get("jobUid")
     if own.job_uid and mark.get("jobUid", own.job_uid) != own.job_uid:
@@ -101,8 +101,11 @@ def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec
             f"startFrom: {own.uri} holds the result of another job by now ({mark.get('job')}), not of {own.job}."
         )
     title = f"job {own.job}" if own.job else own.uri
+    kept = open_store(own.checkpoints, access)
     checkpoints = (
-        Checkpoints(store, checkpoints_of(path.rstrip("/"), uid), 0, 0, access.scratch / "start") if uid else None
+        Checkpoints(kept.store, checkpoints_of(kept.path.rstrip("/"), uid), 0, 0, access.scratch / "start")
+        if uid
+        else None
     )
     steps = [step_of(folder) for folder in checkpoints.complete()] if checkpoints else []
     result = Result.model_validate(mark["result"]) if mark else None

@@ -170,6 +170,8 @@ class ResolvedEvaluation(Frozen):
 
 
 class ResolvedCheckpoint(Frozen):
+    uri: str
+    """The folder below which a job's lie by its uid."""
     every_steps: int | None
     keep: int
     keep_final: bool
@@ -238,6 +240,8 @@ class ResolvedStart(Frozen):
     """Of the job; None: told by what lies there."""
     checkpoint: str | None
     """Best, Last or a step; None: what is stored as the result."""
+    checkpoints: str
+    """The folder below which the job's checkpoints lie."""
     state: StartState
 
 

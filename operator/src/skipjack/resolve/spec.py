@@ -137,6 +137,9 @@ def _checkpoint(spec: FineTuneJobSpec, kind: MethodType, choices: Choices) -> di
     own = spec.checkpoint or Checkpoint()
     is_small = kind is not MethodType.FULL
     return {
+        "uri": choices.choose(
+            "checkpoint.uri", own.uri and own.uri.rstrip("/"), spec.output.uri.rstrip("/"), "beside the result"
+        ),
         "every_steps": choices.choose("checkpoint.every_steps", own.every_steps, None, "told by the data"),
         "keep": choices.choose("checkpoint.keep", own.keep, 2),
         "keep_final": choices.choose("checkpoint.keep_final", own.keep_final, is_small, f"default of {kind.value}"),

@@ -29,6 +29,8 @@ class Predecessor:
     uid: str
     output: str
     """URI of its output."""
+    checkpoints: str
+    """URI of the folder that it keeps checkpoints in."""
     is_complete: bool
     values: Mapping[str, Any]
     """Its resolved settings, by their names in the spec."""
@@ -176,10 +178,13 @@ def resolved_start(spec: FineTuneJobSpec, before: Predecessor | None, choices: C
             "StartMismatch",
             "spec.startFrom.checkpoint: state Full goes on from Last or from a step: choose one, or state: Weights.",
         )
-    for path in ("start_from.uri", "start_from.job_uid", "start_from.method"):
+    for path in ("start_from.uri", "start_from.job_uid", "start_from.method", "start_from.checkpoints"):
         choices.origins[path] = f"job {before.name}" if before else OWN
     uid, kind = (before.uid, before.kind) if before else (None, None)
-    return ResolvedStart(job=own.job, uri=uri, job_uid=uid, method=kind, checkpoint=checkpoint, state=state)
+    kept = before.checkpoints.rstrip("/") if before else uri
+    return ResolvedStart(
+        job=own.job, uri=uri, job_uid=uid, method=kind, checkpoint=checkpoint, checkpoints=kept, state=state
+    )
 
 
 DEFAULT_CHECKPOINT = "the job's result, or with state Full its last step"

@@ -13,6 +13,7 @@ from .ends import has_condition, has_ended
 from .types import Object, Observed
 
 URI = "startFrom.uri"
+CHECKPOINTS = "startFrom.checkpoints"
 
 
 def values_of(job: Object) -> dict[str, Any]:
@@ -33,7 +34,10 @@ def predecessor(seen: Observed, own: FineTuneJobSpec) -> Predecessor | None:
     name, values = own.start_from.job, values_of(seen.job)
     if URI in values:
         # What it gave is in these values already, its model too: nothing is to be told whole from part any more.
-        return Predecessor(name, values["startFrom.jobUid"], values[URI], False, values, is_settled=True)
+        uri = values[URI]
+        return Predecessor(
+            name, values["startFrom.jobUid"], uri, values.get(CHECKPOINTS, uri), False, values, is_settled=True
+        )
     if name == seen.job["metadata"]["name"]:
         raise SpecRefused("StartNotFound", f"spec.startFrom.job: {name} is this job itself: name another one.")
     if seen.before is None:
@@ -62,5 +66,6 @@ def _ready(job: Object, name: str, checkpoint: str | None) -> Predecessor:
             raise SpecRefused(
                 "StartNotReady", f"spec.startFrom.job: {name} is {state} and has no checkpoint: name another job."
             )
-    metadata = job["metadata"]
-    return Predecessor(name, metadata["uid"], job["spec"]["output"]["uri"], is_complete, values)
+    metadata, output = job["metadata"], job["spec"]["output"]["uri"]
+    kept = values.get("checkpoint.uri", output)
+    return Predecessor(name, metadata["uid"], output, kept, is_complete, values)

@@ -25,7 +25,7 @@ from skipjack.protocol import (
 )
 from skipjack.resolve import ResolvedSpec
 
-from .uris import claims_of, configmaps_of, names
+from .uris import claims_of, configmaps_of, written_claims_of
 
 GRACE_SECONDS = 120
 """Long enough for a checkpoint."""
@@ -158,7 +158,7 @@ def threads(spec: ResolvedSpec) -> int:
 
 
 def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    written = names([spec.output.uri], "pvc")
+    written = written_claims_of(spec)
     token_folder, _, token_file = TOKEN_PATH.rpartition("/")
     spec_folder, _, spec_file = SPEC_PATH.rpartition("/")
     claims = claims_of(spec)

@@ -15,7 +15,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..engine.checkpoint import digest
 from ..errors import OutputExists
-from ..storage import Access, Store, open_store, peek, send
+from ..storage import Access, Located, Store, TakesWhole, open_store, peek, send
 
 MARK = "skipjack.json"
 """Stored last: a folder without it holds no result."""
@@ -35,17 +35,24 @@ class Output:
     store: Store
     path: str
     spec: ResolvedSpec
+    kept: Located
+    """The folder in which this job and others keep their checkpoints."""
 
     @property
-    def checkpoints(self) -> str:
-        return checkpoints_of(self.path, self.spec.job_uid)
+    def checkpoints(self) -> Located:
+        """Where this job's are."""
+        return Located(self.kept.store, checkpoints_of(self.kept.path, self.spec.job_uid))
+
+    def prepare(self) -> None:
+        """Raises AccessDenied where a result can't be stored. Where that isn't told, the first checkpoint will tell it."""
+        if isinstance(self.store, TakesWhole):
+            self.store.prepare()
 
     def finished(self) -> Result | None:
         """The result that this very job has stored already. Raises OutputExists when the folder holds anything else."""
-        mark = f"{self.path}/{MARK}"
-        told = self._read(mark)
+        told = self._mark()
         if told and told.get("jobUid") == self.spec.job_uid:
-            return Result.model_validate(told["result"])
+            return self._pinned(Result.model_validate(told["result"]))
         if self.spec.output.if_exists is IfExists.REPLACE:
             return None
         if told is not None:
@@ -60,20 +67,12 @@ class Output:
         return None
 
     def store_result(self, folder: Path, result: Result, lineage: Sequence[str] = ()) -> Result:
-        """Stores every file of `folder`, then the mark; the result with its address and digest."""
-        mark = f"{self.path}/{MARK}"
-        self._forget_the_one_before(mark)
+        """Stores every file of `folder`, and the mark that they are whole; the result with its address and digest."""
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        for entry in self.store.list(self.path):
-            name = entry.path.removeprefix(f"{self.path}/")
-            if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
-                self.store.delete(entry.path)
         files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
-        send(self.store, {f"{self.path}/{name}": folder / name for name in names})
         whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
         told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
-        mark_file = folder / MARK
-        mark_file.write_text(
+        (folder / MARK).write_text(
             json.dumps(
                 {
                     "job": f"{self.spec.namespace}/{self.spec.job_name}",
@@ -86,30 +85,46 @@ class Output:
                 }
             )
         )
-        self.store.put(mark_file, mark)
-        return told
+        if isinstance(self.store, TakesWhole):
+            owner = f"{self.spec.namespace}/{self.spec.job_name}"
+            self.store.replace(folder, {"dev.skipjack.job": owner, "dev.skipjack.job-uid": self.spec.job_uid})
+        else:
+            self._store_in_turn(folder, names)
+        return self._pinned(told)
 
-    def _forget_the_one_before(self, mark: str) -> None:
-        """The result that is replaced is none from here on; with it go the checkpoints that it kept."""
-        told = self._read(mark)
-        if told is not None:
-            owner = told.get("jobUid")
-            self.store.delete(mark)
-            if owner and owner != self.spec.job_uid:
-                self.store.delete(f"{self.path}/{OWN_FOLDER}/{owner}")
+    def _store_in_turn(self, folder: Path, names: Sequence[str]) -> None:
+        """The result that is replaced is none from here on, with it go the checkpoints that it kept; the new one is none until its mark."""
+        before = self._mark() or {}
+        self.store.delete(self._at(MARK))
+        if before.get("jobUid", self.spec.job_uid) != self.spec.job_uid:
+            self.kept.store.delete(f"{self.kept.path}/{OWN_FOLDER}/{before['jobUid']}")
+        for entry in self.store.list(self.path):
+            name = entry.path.removeprefix(self._at(""))
+            if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
+                self.store.delete(entry.path)
+        send(self.store, {self._at(name): folder / name for name in names})
+        self.store.put(folder / MARK, self._at(MARK))
+
+    def _pinned(self, told: Result) -> Result:
+        """With the address that names this result for ever, where the store has such."""
+        return told.model_copy(update={"output_uri": self.store.pinned(self.spec.output.uri)})
 
     def _foreign(self) -> list[str]:
         """What lies there and is neither a checkpoint nor a file that an earlier attempt of this job left half stored."""
         there = [entry.path for entry in self.store.list(self.path)]
-        own = f"{self.path}/{OWN_FOLDER}/"
+        own = self._at(f"{OWN_FOLDER}/")
         is_begun = any(path.startswith(f"{own}{self.spec.job_uid}/") for path in there)
         return [] if is_begun else [path for path in there if not path.startswith(own)]
 
-    def _read(self, path: str) -> dict[str, Any] | None:
-        content = peek(self.store, path)
+    def _at(self, name: str) -> str:
+        return f"{self.path}/{name}".lstrip("/")
+
+    def _mark(self) -> dict[str, Any] | None:
+        content = peek(self.store, self._at(MARK))
         return None if content is None else json.loads(content)
 
 
 def open_output(spec: ResolvedSpec, access: Access) -> Output:
     store, path = open_store(spec.output.uri, access)
-    return Output(store, path.rstrip("/"), spec)
+    kept = open_store(spec.checkpoint.uri, access)
+    return Output(store, path.rstrip("/"), spec, Located(kept.store, kept.path.rstrip("/")))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from skipjack.protocol import CLAIMS_PATH, CONFIGMAPS_PATH, CREDENTIALS_PATH, SCRATCH_PATH
 
@@ -53,6 +53,20 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesWhole(Protocol):
+    """A store that takes a result in one act: afterwards there is all of it, or what was there before."""
+
+    def prepare(self) -> None:
+        """Makes room. Raises AccessDenied, before hours of work, where nothing may be stored."""
+        ...
+
+    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+        """The files of `folder` are what is there from now on; `about` is told with them. Raises StorageFailed where somebody else has stored
+        anything since this store was first read."""
+        ...
+
+
 class Located(NamedTuple):
     store: Store
     path: str
@@ -88,6 +102,8 @@ class Access:
     scratch: Path = Path(SCRATCH_PATH)
     secrets: dict[str, str] = field(default_factory=dict)
     """URI prefix → name of the Secret."""
+    plain_registries: frozenset[str] = frozenset()
+    """HOST:PORT of the registries that are spoken to without TLS."""
 
     def secret(self, uri: str) -> Secret | None:
         """The Secret that opens `uri`: that of the longest prefix."""
@@ -140,7 +156,7 @@ class ReadOnly:
         return uri
 
     def put(self, local: Path, path: str) -> None:
-        raise ConfigurationInvalid(f"{path}: this storage can only be read; name a pvc:// output.")
+        raise ConfigurationInvalid(f"{path}: this storage can only be read: name another output.uri.")
 
     def delete(self, path: str) -> None:
         raise ConfigurationInvalid(f"{path}: this storage can only be read.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from httpx2 import HTTPError
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -19,73 +19,135 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ..errors import AccessDenied, DataNotFound, ModelNotFound, StorageFailed, TrainerError
-from .base import Access, Entry, Located, ReadOnly
+from ..errors import AccessDenied, ConfigurationInvalid, DataNotFound, ModelNotFound, StorageFailed, TrainerError
+from .base import Access, Entry, Located
+from .patience import Passing, Patience, passes
 
 T = TypeVar("T")
 
+MAIN = "main"
+OWN = ".gitattributes"
+"""The hub's own file in each repository: neither shown nor taken away."""
+COMMIT = re.compile("[0-9a-f]{40}")
 
-class Hub(ReadOnly):
-    """One repository at one commit: a branch's name is pinned when the store is opened."""
 
-    def __init__(self, kind: str, repo: str, revision: str | None, token: str | None) -> None:
+class Hub:
+    """One repository. What is read is of one commit: a branch's name is pinned when it is first read."""
+
+    def __init__(self, kind: str, repo: str, revision: str, token: str | None) -> None:
         # Told each time: the library reads the variable once, when it is imported.
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token or False)
-        self.kind, self.repo, self.token = kind, repo, token
-        info = self._try(lambda: self.api.repo_info(repo, repo_type=kind, revision=revision))
-        self.commit: str = info.sha or revision or "main"
+        self.kind, self.repo, self.revision = kind, repo, revision
+        self.patience = Patience()
+        self.title = f"hf://{'datasets/' if kind == 'dataset' else ''}{repo}"
+        self.pin: str | None = None
+
+    @property
+    def commit(self) -> str:
+        """Raises ModelNotFound, DataNotFound where there is no such repository or revision."""
+        if self.pin is None:
+            info = self._try(lambda: self.api.repo_info(self.repo, repo_type=self.kind, revision=self.revision))
+            self.pin = info.sha or self.revision
+        return self.pin
 
     def list(self, prefix: str = "") -> list[Entry]:
+        commit = self.commit
         tree = self._try(
-            lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=self.commit, recursive=True))
+            lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=commit, recursive=True))
         )
-        return [Entry(item.path, item.size) for item in tree if hasattr(item, "size") and item.path.startswith(prefix)]
+        files = (item for item in tree if hasattr(item, "size") and item.path != OWN)
+        return [Entry(item.path, item.size) for item in files if item.path.startswith(prefix)]
 
     def get(self, path: str, into: Path) -> Path:
+        commit = self.commit
         place = self._try(
-            lambda: self.api.hf_hub_download(self.repo, path, repo_type=self.kind, revision=self.commit, local_dir=into)
+            lambda: self.api.hf_hub_download(self.repo, path, repo_type=self.kind, revision=commit, local_dir=into)
         )
         return Path(place)
 
     def exists(self, path: str) -> bool:
-        return any(entry.path == path for entry in self.list(path))
+        below = f"{path.rstrip('/')}/"
+        return any(not path or entry.path == path or entry.path.startswith(below) for entry in self.list())
+
+    def put(self, local: Path, path: str) -> None:
+        self._commit([CommitOperationAdd(path, local)], f"Store {path}")
+
+    def delete(self, path: str) -> None:
+        gone = [entry.path for entry in self.list() if entry.path == path or entry.path.startswith(f"{path}/")]
+        if gone:
+            self._commit([CommitOperationDelete(name) for name in gone], f"Remove {path}")
+
+    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+        """By one commit. The hub refuses it where its branch has moved since it was first read."""
+        files = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob("*")) if f.is_file()}
+        gone = [CommitOperationDelete(entry.path) for entry in self.list() if entry.path not in files]
+        added = [CommitOperationAdd(name, file) for name, file in files.items()]
+        told = "\n".join(f"{name}: {value}" for name, value in about.items())
+        self._commit([*gone, *added], "Store a result", told)
+
+    def prepare(self) -> None:
+        """Creates repository and branch where they are missing, private. Raises AccessDenied where nothing may be stored."""
+        if COMMIT.fullmatch(self.revision):
+            raise ConfigurationInvalid(
+                f"{self.title}@{self.revision}: a commit never changes: name a branch, or leave it out."
+            )
+        where = {"repo_id": self.repo, "repo_type": self.kind}
+        self._try(lambda: self.api.create_repo(**where, private=True, exist_ok=True))
+        self._try(lambda: self.api.auth_check(**where, write=True))
+        if self.revision != MAIN:
+            self._try(lambda: self.api.create_branch(**where, branch=self.revision, exist_ok=True))
 
     def local(self, path: str) -> Path | None:
         return None
 
     def pinned(self, uri: str) -> str:
-        """By the commit that its branch stood for when the store was opened."""
+        """By the commit that its branch stood for when it was first read."""
         return re.sub(rf"(//(?:datasets/)?{re.escape(self.repo)})(@[^/]*)?", rf"\1@{self.commit}", uri, count=1)
 
+    def _commit(
+        self, operations: Sequence[CommitOperationAdd | CommitOperationDelete], message: str, description: str = ""
+    ) -> None:
+        told = {"repo_type": self.kind, "revision": self.revision, "commit_description": description}
+        told["parent_commit"] = self.commit
+        self._try(lambda: self.api.create_commit(self.repo, operations, commit_message=message, **told))
+        self.pin = None
+
     def _try(self, call: Callable[[], T]) -> T:
+        return self.patience.ask(lambda: self._once(call))
+
+    def _once(self, call: Callable[[], T]) -> T:
         missing: type[TrainerError] = ModelNotFound if self.kind == "model" else DataNotFound
-        title = f"hf://{'datasets/' if self.kind == 'dataset' else ''}{self.repo}"
         try:
             return call()
         except GatedRepoError as error:
             raise AccessDenied(
-                f"{title} is gated: accept its licence on the hub, and name a Secret with your token in spec.credentials."
+                f"{self.title} is gated: accept its licence on the hub, and name a Secret with your token in spec.credentials."
             ) from error
         except RepositoryNotFoundError as error:
             raise missing(
-                f"{title} doesn't exist, or is private: check the name, or name a Secret with a token in spec.credentials."
+                f"{self.title} doesn't exist, or is private: check the name, or name a Secret with a token in spec.credentials."
             ) from error
         except RevisionNotFoundError as error:
-            raise missing(f"{title} has no such revision: check what follows the '@'.") from error
+            raise missing(f"{self.title} has no such revision: check what follows the '@'.") from error
         except LocalEntryNotFoundError as error:
             # A kind of EntryNotFoundError, and yet another thing: the hub could not be asked.
-            raise StorageFailed(f"{title}: the hub can't be reached: {error.__cause__ or error}") from error
+            raise Passing(f"{self.title}: the hub can't be reached: {error.__cause__ or error}") from error
         except EntryNotFoundError as error:
-            raise missing(f"{title}@{getattr(self, 'commit', '')[:12]}: no such file: {error}") from error
+            raise missing(f"{self.title}@{(self.pin or '')[:12]}: no such file: {error}") from error
         except HfHubHTTPError as error:
-            status = error.response.status_code if error.response is not None else None
-            if status in (401, 403):
-                raise AccessDenied(
-                    f"{title}: the hub refused the token ({status}): check the Secret in spec.credentials."
-                ) from error
-            raise StorageFailed(f"{title}: the hub answered {status}: {error}") from error
-        except (HTTPError, OSError) as error:
-            raise StorageFailed(f"{title}: the hub can't be reached: {error}") from error
+            raise self._refusal(error) from error
+        except (HTTPError, ConnectionError) as error:
+            raise Passing(f"{self.title}: the hub can't be reached: {error}") from error
+
+    def _refusal(self, error: HfHubHTTPError) -> TrainerError:
+        status = error.response.status_code
+        if passes(status):
+            return Passing(f"{self.title}: the hub answered {status}", error.response.headers.get("Retry-After"))
+        if status in (401, 403):
+            return AccessDenied(
+                f"{self.title}: the hub refused the token ({status}): check that the Secret in spec.credentials may do what is asked."
+            )
+        return StorageFailed(f"{self.title}: the hub answered {status}: {error}")
 
 
 def open_uri(uri: str, access: Access) -> Located:
@@ -95,4 +157,4 @@ def open_uri(uri: str, access: Access) -> Located:
     if len(parts) < 2 or not all(parts[:2]):
         raise ModelNotFound(f"{uri}: name a repository as hf://ORG/NAME.")
     name, _, revision = parts[1].partition("@")
-    return Located(Hub(kind, f"{parts[0]}/{name}", revision or None, access.token(uri)), "/".join(parts[2:]))
+    return Located(Hub(kind, f"{parts[0]}/{name}", revision or MAIN, access.token(uri)), "/".join(parts[2:]))

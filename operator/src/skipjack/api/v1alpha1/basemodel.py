@@ -12,7 +12,8 @@ class BaseModelSpec(APIModel):
     """Where a model is, and what is known of it."""
 
     uri: ModelURI = Field(
-        description="hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH."
+        description="hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH or "
+        "oci://REGISTRY/REPOSITORY:TAG."
     )
     parameters: Count | None = Field(None, description="Parameters, 3.8G for example; for people.")
     context_length: int | None = Field(

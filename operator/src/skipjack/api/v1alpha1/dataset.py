@@ -81,7 +81,7 @@ FieldName = Annotated[
 ]  # fmt: skip
 ColumnPath = Annotated[str, StringConstraints(max_length=256, min_length=1)]
 
-FOLDERS = ("hf://", "pvc://", "s3://", "az://", "gs://")
+FOLDERS = ("hf://", "pvc://", "s3://", "az://", "gs://", "oci://")
 """Where a source may be a folder."""
 
 
@@ -90,13 +90,14 @@ class Source(APIModel):
 
     rules: ClassVar = (
         Rule(
-            "!(has(self.split) || has(self.subset)) || self.uri.matches('^(hf|pvc|s3|az|gs)://')",
+            "!(has(self.split) || has(self.subset)) || self.uri.matches('^(hf|pvc|s3|az|gs|oci)://')",
             lambda own: (own.split is None and own.subset is None) or own.uri.startswith(FOLDERS),
             "split and subset choose files of a data set: hf://datasets/ORG/NAME, pvc://CLAIM/FOLDER or s3://BUCKET/FOLDER; elsewhere name the file itself",
         ),
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH, "
+        "oci://REGISTRY/REPOSITORY:TAG/PATH, "
         "hf://datasets/ORG/NAME[@REVISION]/PATH or https://…; "
         "files end in .jsonl, .json, .csv, .parquet, .txt, or, for tags, in .conll, .bio, .iob2 or .iob1; a path may hold '*'. "
         "Pictures lie beside the file that names them, or within it (.parquet)."

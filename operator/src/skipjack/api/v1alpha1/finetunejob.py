@@ -17,7 +17,7 @@ from .pod import PodSettings
 from .preference import Preference
 from .rules import Rule, matches
 from .start import StartFrom
-from .uris import CredentialPrefix, ModelReference, OutputURI
+from .uris import CredentialPrefix, ModelReference, OutputURI, takes_results_alone
 
 
 class IfExists(StrEnum):
@@ -34,7 +34,9 @@ class Output(APIModel):
     """Where the result goes."""
 
     uri: OutputURI = Field(
-        description="pvc://CLAIM/PATH, a folder in an existing PersistentVolumeClaim, or s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH."
+        description="pvc://CLAIM/PATH, a folder in an existing PersistentVolumeClaim, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH; "
+        "oci://REGISTRY/REPOSITORY:TAG or hf://ORG/NAME[@BRANCH], where the result is pushed in one act and checkpoint.uri says where "
+        "checkpoints go."
     )
     if_exists: IfExists | None = Field(
         None, description="What to do when the folder holds another result. Default: Fail."
@@ -75,11 +77,17 @@ class FineTuneJobSpec(APIModel):
             lambda own: own.model is not None or own.start_from is not None,
             "there is nothing to tune: name a model (phi-3-mini or hf://ORG/NAME for example), or what to startFrom",
         ),
+        Rule(
+            "!self.output.uri.matches('^(oci|hf)://') || (has(self.checkpoint) && has(self.checkpoint.uri))",
+            lambda own: not takes_results_alone(own.output.uri) or bool(own.checkpoint and own.checkpoint.uri),
+            "output.uri is oci:// or hf://, which take results and no checkpoints: say in checkpoint.uri where these go while the job runs, "
+            "pvc://work/support-bot for example",
+        ),
     )
     model: ModelReference | None = Field(
         None,
-        description="A BaseModel's name, or hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or "
-        "gs://BUCKET/PATH. May be left out with startFrom, which tells it.",
+        description="A BaseModel's name, or hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, "
+        "gs://BUCKET/PATH or oci://REGISTRY/REPOSITORY:TAG. May be left out with startFrom, which tells it.",
     )
     start_from: StartFrom | None = Field(
         None, description="Weights to begin with: another job's, an adapter, a model. Default: the base model as it is."

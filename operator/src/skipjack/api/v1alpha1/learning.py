@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .common import APIModel, Fraction, Text
 from .rules import Rule
+from .uris import CheckpointURI
 
 
 class Scheduler(StrEnum):
@@ -171,6 +172,11 @@ class Evaluation(APIModel):
 class Checkpoint(APIModel):
     """What a fault can cost."""
 
+    uri: CheckpointURI | None = Field(
+        None,
+        description="Where they are kept: pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH. Default: beside the result; "
+        "must be set where output.uri is oci:// or hf://, which take results alone.",
+    )
     every_steps: int | None = Field(
         None, ge=1, le=10_000_000, description="Steps between two checkpoints. Default: a tenth of all."
     )

@@ -41,8 +41,8 @@ class StartFrom(APIModel):
             "state Full takes optimiser and data up where a job left them: name that job, or choose state: Weights",
         ),
         Rule(
-            "!has(self.checkpoint) || has(self.job) || !self.uri.startsWith('hf://')",
-            lambda own: own.checkpoint is None or own.job is not None or not own.uri.startswith("hf://"),
+            "!has(self.checkpoint) || has(self.job) || !self.uri.matches('^(hf|oci)://')",
+            lambda own: own.checkpoint is None or own.job is not None or not own.uri.startswith(("hf://", "oci://")),
             "only a job's output has checkpoints: name the job, or its output at pvc://CLAIM/PATH or s3://BUCKET/PATH, or remove checkpoint",
         ),
     )
@@ -50,7 +50,7 @@ class StartFrom(APIModel):
     uri: ModelURI | None = Field(
         None,
         description="An adapter of PEFT's, a model, or a job's output: hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, "
-        "az://CONTAINER/PATH or gs://BUCKET/PATH.",
+        "az://CONTAINER/PATH, gs://BUCKET/PATH or oci://REGISTRY/REPOSITORY:TAG.",
     )
     checkpoint: CheckpointName | None = Field(
         None,

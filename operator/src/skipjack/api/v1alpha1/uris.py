@@ -88,37 +88,70 @@ NO_ADDRESS = never(
     r"^s3://[0-9]+(\.[0-9]+){3}(/|$)",
     "a bucket isn't named by an IP address: name the endpoint in the Secret of spec.credentials, and the bucket as s3://models/support-bot for example",
 )
+REGISTRY = r"[A-Za-z0-9.-]+(:[0-9]+)?"
+COMPONENT = "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*"
+ARTIFACTS = rf"{REGISTRY}/{COMPONENT}(/{COMPONENT})*"
+TAG = "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+DIGEST = "@sha256:[0-9a-f]{64}"
+ARTIFACT = with_scheme(
+    "oci",
+    rf"{ARTIFACTS}((:{TAG}({DIGEST})?|{DIGEST})(/{PART})*/?)?",
+    "oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:… names an artifact, its repository in lower case, and files in it by "
+    "/PATH behind that: oci://ghcr.io/org/support-bot:v1 for example",
+)
+ARTIFACT_OUTPUT = with_scheme(
+    "oci",
+    rf"{ARTIFACTS}(:{TAG})?",
+    "a result is pushed to oci://REGISTRY/REPOSITORY or oci://REGISTRY/REPOSITORY:TAG, its repository in lower case, no digest and no path: "
+    "oci://ghcr.io/org/support-bot:v1 for example",
+)
 BUCKETS = (NO_PASSWORD, S3, AZURE, GOOGLE, BUCKET_LENGTHS, NO_ADDRESS)
 
 ModelURI = Annotated[
     str, URI,
-    matches("^(hf|pvc|s3|az|gs)://", "a model is at hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or "
-            "gs://BUCKET/PATH: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
-    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches("^(hf|pvc|s3|az|gs|oci)://", "a model is at hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, "
+            "gs://BUCKET/PATH or oci://REGISTRY/REPOSITORY:TAG: hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
+    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, ARTIFACT, CLAIM, SHORT_NAMES, NO_CLIMBING,
 ]  # fmt: skip
 ModelReference = Annotated[
     str, URI,
-    matches(f"^({SUBDOMAIN}|(hf|pvc|s3|az|gs)://.*)$", "a model is a BaseModel's name (lower-case letters, digits, '-' and '.'), "
-            "hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH: "
+    matches(f"^({SUBDOMAIN}|(hf|pvc|s3|az|gs|oci)://.*)$", "a model is a BaseModel's name (lower-case letters, digits, '-' and '.'), "
+            "hf://ORG/NAME[@REVISION], pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH or oci://REGISTRY/REPOSITORY:TAG: "
             "phi-3-mini or hf://HuggingFaceTB/SmolLM2-135M-Instruct for example"),
-    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, ARTIFACT, CLAIM, SHORT_NAMES, NO_CLIMBING,
 ]  # fmt: skip
 DataURI = Annotated[
     str, URI,
-    matches("^(hf|https|pvc|configmap|s3|az|gs)://", "rows come from configmap://NAME/KEY, pvc://CLAIM/PATH, s3://BUCKET/PATH, "
-            "az://CONTAINER/PATH, gs://BUCKET/PATH, hf://datasets/ORG/NAME/PATH or https://HOST/PATH: configmap://support/train.jsonl for example"),
-    HUB_DATA, WHOLE_DATASET, SHORT_HUB_NAMES, HTTPS, *BUCKETS, CLAIM, CONFIGMAP, SHORT_NAMES, NO_CLIMBING,
+    matches("^(hf|https|pvc|configmap|s3|az|gs|oci)://", "rows come from configmap://NAME/KEY, pvc://CLAIM/PATH, s3://BUCKET/PATH, "
+            "az://CONTAINER/PATH, gs://BUCKET/PATH, oci://REGISTRY/REPOSITORY:TAG/PATH, hf://datasets/ORG/NAME/PATH or https://HOST/PATH: "
+            "configmap://support/train.jsonl for example"),
+    HUB_DATA, WHOLE_DATASET, SHORT_HUB_NAMES, HTTPS, *BUCKETS, ARTIFACT, CLAIM, CONFIGMAP, SHORT_NAMES, NO_CLIMBING,
+]  # fmt: skip
+
+
+def takes_results_alone(uri: str) -> bool:
+    """Whether what is there is replaced as a whole, so that checkpoints need another place."""
+    return uri.startswith(("oci://", "hf://"))
+
+
+CheckpointURI = Annotated[
+    str, URI,
+    matches("^(pvc|s3|az|gs)://", "checkpoints go to pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH: "
+            "pvc://work/support-bot for example"),
+    *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches("^[a-z0-9]+://[^/]*(/[A-Za-z0-9._-]+)+/?$", "checkpoints go to a folder in the claim or bucket, of letters, digits, '-', '_' and '.': "
+            "pvc://work/support-bot for example"),
 ]  # fmt: skip
 OutputURI = Annotated[
     str, URI,
-    matches("^(pvc|s3|az|gs)://", "a result goes to pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH or gs://BUCKET/PATH: "
-            "pvc://models/support-bot for example"),
-    *BUCKETS, CLAIM, SHORT_NAMES, NO_CLIMBING,
-    matches("^[a-z0-9]+://[^/]*(/[A-Za-z0-9._-]+)+/?$", "a result goes to a folder in the claim or bucket, of letters, digits, '-', '_' and '.': "
-            "pvc://models/support-bot for example"),
+    matches("^(pvc|s3|az|gs|oci|hf)://", "a result goes to pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH, "
+            "oci://REGISTRY/REPOSITORY:TAG or hf://ORG/NAME[@BRANCH]: pvc://models/support-bot for example"),
+    NO_DATASET, HUB, SHORT_HUB_NAMES, *BUCKETS, ARTIFACT_OUTPUT, CLAIM, SHORT_NAMES, NO_CLIMBING,
+    matches("^((oci|hf)://.*|[a-z0-9]+://[^/]*(/[A-Za-z0-9._-]+)+/?)$", "a result goes to a folder in the claim or bucket, of letters, digits, "
+            "'-', '_' and '.': pvc://models/support-bot for example"),
 ]  # fmt: skip
 CredentialPrefix = Annotated[
     str, URI,
-    matches(r"^(hf|https|s3|az|gs)://[^\x00-\x20\x7f?#]*$", "a credential serves URIs that begin with s3://, az://, gs://, hf:// or https://, "
+    matches(r"^(hf|https|s3|az|gs|oci)://[^\x00-\x20\x7f?#]*$", "a credential serves URIs that begin with s3://, az://, gs://, oci://, hf:// or https://, "
             "without spaces, '?' or '#': s3://models/ or https://example.com/ for example"),
 ]  # fmt: skip

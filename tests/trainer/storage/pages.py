@@ -12,11 +12,11 @@ from tests.support.serving import serving
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request; the site's `answer` deals with it."""
+    """One request; the page's `answer` deals with it."""
 
     def do_GET(self) -> None:
-        self.server.site.asked.append(dict(self.headers))  # type: ignore[attr-defined]
-        self.server.site.answer(self)  # type: ignore[attr-defined]
+        self.server.page.asked.append(dict(self.headers))  # type: ignore[attr-defined]
+        self.server.page.answer(self)  # type: ignore[attr-defined]
 
     do_HEAD = do_GET
 
@@ -44,7 +44,7 @@ class Request(BaseHTTPRequestHandler):
 
 
 @dataclass
-class Site:
+class Page:
     answer: Callable[[Request], None]
     asked: list[dict[str, str]] = field(default_factory=list)
     """The headers of each request."""
@@ -56,8 +56,8 @@ class Site:
 
 
 @contextmanager
-def site(answer: Callable[[Request], None], address: str = "127.0.0.1") -> Iterator[Site]:
+def page(answer: Callable[[Request], None], address: str = "127.0.0.1") -> Iterator[Page]:
     server = ThreadingHTTPServer((address, 0), Request)
-    server.site = served = Site(answer, port=server.server_port)  # type: ignore[attr-defined]
+    server.page = served = Page(answer, port=server.server_port)  # type: ignore[attr-defined]
     with serving(server):
         yield served

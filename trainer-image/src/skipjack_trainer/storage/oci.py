@@ -1,0 +1,176 @@
+"""oci://REGISTRY/REPOSITORY[:TAG][@DIGEST][/PATH]: an artifact of a container registry, laid out as ORAS has it: each file is a layer that
+is titled with its path. What is stored appears as one, by the manifest, which comes last."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
+from .base import Access, Entry, Located
+from .login import login_of
+from .patience import Patience
+from .registry import MANIFEST, Registry
+
+ARTIFACT = "application/vnd.skipjack.result.v1"
+FILE = "application/octet-stream"
+TITLE = "org.opencontainers.image.title"
+PACKED = "io.deis.oras.content.unpack"
+"""ORAS's mark of a folder that was pushed as one packed file."""
+NO_CONFIG: dict[str, Any] = {
+    "mediaType": "application/vnd.oci.empty.v1+json",
+    "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}",
+    "size": 2,
+}
+"""The specification's empty descriptor."""
+DOCKER_HUB = "registry-1.docker.io"
+DEFAULT_TAG = "latest"
+REFERENCE = re.compile(
+    r"oci://(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?)/(?P<repository>[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)"
+    r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?(/(?P<path>.*))?"
+)
+
+Layer = dict[str, Any]
+
+
+class Artifact:
+    """The files of one artifact, by its tag or for ever by its digest."""
+
+    def __init__(self, registry: Registry, tag: str, digest: str | None) -> None:
+        self.registry, self.tag = registry, tag
+        self.reference = digest or tag
+        self.title = f"{registry.title}{'@' if digest else ':'}{self.reference}"
+        self.found: tuple[str, bytes] | None = None
+        """(digest, manifest) as they were first read: what is read is of one artifact, whatever its tag names meanwhile."""
+
+    def list(self, prefix: str = "") -> list[Entry]:
+        """Files whose paths begin so."""
+        layers = self._layers()
+        return sorted(Entry(name, layer["size"]) for name, layer in layers.items() if name.startswith(prefix))
+
+    def get(self, path: str, into: Path) -> Path:
+        layers = self._layers()
+        if path not in layers:
+            raise DataNotFound(f"{self.title}: there is no file {path!r}; there are {', '.join(layers) or 'none'}.")
+        target = into / path
+        if not target.resolve().is_relative_to(into.resolve()):
+            raise ConfigurationInvalid(f"{self.title}: {path!r} leads out of the folder it is fetched to.")
+        partial = target.with_name(f".{target.name}.partial")
+        return self.registry.get_blob(layers[path]["digest"], partial).replace(target)
+
+    def exists(self, path: str) -> bool:
+        return any(not path or name == path or name.startswith(f"{path.rstrip('/')}/") for name in self._layers())
+
+    def put(self, local: Path, path: str) -> None:
+        self._store(self._layers() | {path: self._pushed(local, path)})
+
+    def delete(self, path: str) -> None:
+        layers = self._layers()
+        kept = {name: layer for name, layer in layers.items() if name != path and not name.startswith(f"{path}/")}
+        if kept and len(kept) < len(layers):
+            self._store(kept)
+        elif layers and not kept and (found := self._manifest()):
+            self.registry.delete_manifest(found[0])
+            self.found = None
+
+    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+        """By a manifest that is annotated with `about`."""
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+        self._store({name: self._pushed(folder / name, name) for name in names}, about)
+
+    def prepare(self) -> None:
+        self.registry.refuse_strangers()
+
+    def local(self, path: str) -> Path | None:
+        return None
+
+    def pinned(self, uri: str) -> str:
+        """By the digest that its tag stands for now."""
+        found = self._manifest()
+        path = parsed(uri)["path"]
+        return f"{self.registry.title}@{found[0]}{f'/{path}' if path else ''}" if found else uri
+
+    def _pushed(self, file: Path, name: str) -> Layer:
+        with file.open("rb") as source:
+            digest = f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
+        self.registry.put_blob(file, digest)
+        return {
+            "mediaType": FILE, "digest": digest, "size": file.stat().st_size, "annotations": {TITLE: name}
+        }  # fmt: skip
+
+    def _store(self, layers: Mapping[str, Layer], about: Mapping[str, str] | None = None) -> None:
+        if self.reference != self.tag:
+            raise ConfigurationInvalid(f"{self.title}: what a digest names never changes: name a tag.")
+        before = self._manifest()
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder) / "config.json"
+            empty.write_bytes(b"{}")
+            self.registry.put_blob(empty, NO_CONFIG["digest"])
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": ARTIFACT,
+            "config": NO_CONFIG,
+            "layers": [layers[name] for name in sorted(layers)],
+        } | ({"annotations": dict(about)} if about else {})
+        now = self.registry.manifest(self.tag)
+        if now != before:
+            raise StorageFailed(f"{self.title} was stored by somebody else meanwhile, which is left as it is.")
+        self.registry.put_manifest(self.tag, json.dumps(manifest).encode())
+        self.found = None
+
+    def _manifest(self) -> tuple[str, bytes] | None:
+        self.found = self.found or self.registry.manifest(self.reference)
+        return self.found
+
+    def _layers(self) -> dict[str, Layer]:
+        """By the path that each is titled with; none where there is no such artifact. Raises DataInvalid where it holds no files."""
+        found = self._manifest()
+        if found is None:
+            return {}
+        layers: list[Layer] = json.loads(found[1]).get("layers", [])
+        named = {layer.get("annotations", {}).get(TITLE): layer for layer in layers}
+        packed = [name for name, layer in named.items() if layer.get("annotations", {}).get(PACKED) == "true"]
+        if packed or None in named:
+            what = (
+                f"{', '.join(packed)} was pushed as a folder"
+                if packed
+                else "some of its layers have no title, as of an image"
+            )
+            raise DataInvalid(f"{self.title}: {what}: push files, one by one, by oras push.")
+        return named
+
+
+def parsed(uri: str) -> dict[str, str | None]:
+    """host, repository, tag, digest and path of a URI. Raises ConfigurationInvalid."""
+    found = REFERENCE.fullmatch(uri)
+    path = found["path"] if found else None
+    if found is None or (path and not (found["tag"] or found["digest"])):
+        raise ConfigurationInvalid(
+            f"{uri}: an artifact is named as oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:…, files in it by /PATH behind that."
+        )
+    return found.groupdict()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether HOST[:PORT] is this very machine."""
+    name = host.partition(":")[0]
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
+
+
+def open_uri(uri: str, access: Access) -> Located:
+    told = parsed(uri)
+    host, path = told["host"] or "", told["path"] or ""
+    scheme = "http" if is_loopback(host) or host in access.plain_registries else "https"
+    url = f"{scheme}://{DOCKER_HUB if host == 'docker.io' else host}"
+    registry = Registry(url, told["repository"] or "", login_of(access.secret(uri), host), Patience())
+    return Located(Artifact(registry, told["tag"] or DEFAULT_TAG, told["digest"]), path)
