@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +48,11 @@ def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: 
     _refuse_mixed(checked.layouts)
     writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
     writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, tuple[int, ...]] = {}
     for name, some in zip(TABLES, (checked.train, checked.validation), strict=True):
         # Source by source, so that each one's examples can be told apart whatever a writer makes of rows.
-        each = [_Good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some]
-        write_table(chain.from_iterable(each), folder / name)
-        rows[name] = [good.count for good in each]
+        each = (_good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some)
+        rows[name] = write_table(each, folder / name)
     problems.refuse()
     (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels, "rows": rows}))
 
@@ -116,16 +114,10 @@ def _refuse_mixed(layouts: Mapping[str, RowFormat]) -> None:
         )
 
 
-class _Good:
-    """The examples of one source, counted as they pass; what is broken goes to `problems`."""
-
-    def __init__(self, examples: Iterable[Example | Broken], problems: Problems) -> None:
-        self.examples, self.problems, self.count = examples, problems, 0
-
-    def __iter__(self) -> Iterator[Example]:
-        for example in self.examples:
-            if isinstance(example, Broken):
-                self.problems.add(example)
-            else:
-                self.count += 1
-                yield example
+def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:
+    """What is broken goes to `problems`."""
+    for example in examples:
+        if isinstance(example, Broken):
+            problems.add(example)
+        else:
+            yield example
