@@ -88,6 +88,19 @@ def first_of_each(example: Example, tokens: int) -> Example:
     return Example(input_ids, weights * np.float32(is_whole), example.place, {**example.beside, PARTS: parts})
 
 
+RUNS = "u4,f4"
+"""Weights as (how many tokens, the weight of each), again and again: most rows have some three such runs."""
+
+
+def runs_of(weights: NDArray[np.float32]) -> NDArray[Any]:
+    changes = np.flatnonzero(weights[1:] != weights[:-1])
+    bounds = np.zeros(len(changes) + 2, np.int64)
+    bounds[1:-1], bounds[-1] = changes + 1, len(weights)
+    runs = np.empty(len(bounds) - 1 if len(weights) else 0, RUNS)
+    runs["f0"], runs["f1"] = np.diff(bounds)[: len(runs)], weights[bounds[: len(runs)]]
+    return runs
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """N arrays of one type, one after the other."""
@@ -104,12 +117,12 @@ class Ragged:
 class Table:
     """N examples of T tokens in all, one after the other in arrays that lie in files: N may be too many for memory."""
 
-    input_ids: NDArray[np.int32]
-    """[T]"""
-    weights: NDArray[np.float32]
+    input_ids: NDArray[np.int32] | NDArray[np.uint16]
     """[T]"""
     starts: NDArray[np.int64]
     """[N + 1]: where each example begins, and where the last one ends."""
+    runs: Ragged
+    """Of weights."""
     places: Ragged
     """uint8, UTF-8."""
     row_numbers: NDArray[np.int64]
@@ -137,15 +150,16 @@ class Table:
 
     def learnt(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The sum of the weights of each of those."""
-        first, starts = _between(self.starts, rows)
-        weights = self.weights[starts[0] : starts[-1]]
-        sums: NDArray[np.float64] = np.add.reduceat(weights, starts[:-1] - starts[0], dtype=np.float64)
+        first, starts = _between(self.runs.starts, rows)
+        runs = self.runs.values[starts[0] : starts[-1]]
+        sums: NDArray[np.float64] = np.add.reduceat(runs["f0"] * runs["f1"].astype(np.float64), starts[:-1] - starts[0])
         return sums[rows - first]
 
     def __getitem__(self, row: int) -> Example:
-        tokens = slice(self.starts[row], self.starts[row + 1])
+        input_ids = self.input_ids[self.starts[row] : self.starts[row + 1]].astype(np.int32, copy=False)
+        runs = self.runs[row]
         beside = {name: ragged[row] for name, ragged in self.beside.items()}
-        return Example(self.input_ids[tokens], self.weights[tokens], text_of(self.places[row]), beside)
+        return Example(input_ids, np.repeat(runs["f1"], runs["f0"]), text_of(self.places[row]), beside)
 
 
 def _between(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:

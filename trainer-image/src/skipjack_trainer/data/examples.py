@@ -48,11 +48,12 @@ def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: 
     _refuse_mixed(checked.layouts)
     writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
     writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
+    words = 1 + max(tokenizer.get_vocab().values())
     rows: dict[str, tuple[int, ...]] = {}
     for name, some in zip(TABLES, (checked.train, checked.validation), strict=True):
         # Source by source, so that each one's examples can be told apart whatever a writer makes of rows.
         each = (_good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some)
-        rows[name] = write_table(each, folder / name)
+        rows[name] = write_table(each, folder / name, words)
     problems.refuse()
     (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels, "rows": rows}))
 

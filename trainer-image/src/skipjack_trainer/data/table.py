@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .example import Example, Ragged, Table, utf8
+from .example import RUNS, Example, Ragged, Table, runs_of, utf8
 from .spool import mapped
 
 TOKENS = "input_ids"
@@ -23,7 +23,7 @@ ROWS = "row_numbers"
 WHOLE = "whole.json"
 """Written last, with each array's type, and the digests of all files."""
 
-KINDS = {TOKENS: "int32", WEIGHTS: "float32", PLACES: "uint8"}
+KINDS = {TOKENS: "int32", WEIGHTS: RUNS, PLACES: "uint8"}
 TELL_NO_CONTENT = (PLACES, f"{PLACES}.starts", ROWS)
 """A file may be called otherwise."""
 
@@ -32,13 +32,14 @@ class NotWhole(Exception):
     """A folder that holds no table, or a damaged one."""
 
 
-def write_table(sources: Iterable[Iterable[Example]], folder: Path) -> tuple[int, ...]:
+def write_table(sources: Iterable[Iterable[Example]], folder: Path, words: int | None = None) -> tuple[int, ...]:
     """Into a new folder, two files for each array: its values, and where each example's begin. All examples have the same beside
-    them. Returns how many there are of each source. Raises OSError."""
+    them, and no token is `words` or more. Returns how many there are of each source. Raises OSError."""
     folder.mkdir(parents=True)
     counts, number = [], -1
     with ExitStack() as stack:
-        columns = {name: stack.enter_context(Column(folder / name, kind)) for name, kind in KINDS.items()}
+        narrow = {TOKENS: "uint16"} if words is not None and words <= 2**16 else {}
+        columns = {name: stack.enter_context(Column(folder / name, kind)) for name, kind in (KINDS | narrow).items()}
         numbers = stack.enter_context((folder / ROWS).open("wb"))
         for source in sources:
             counts.append(0)
@@ -50,7 +51,7 @@ def write_table(sources: Iterable[Iterable[Example]], folder: Path) -> tuple[int
                 # What one row gives stands together; a file of the same name may be of another source.
                 number, place = number + (example.place != place), example.place
                 numbers.write(number.to_bytes(8, sys.byteorder))
-                arrays = {TOKENS: example.input_ids, WEIGHTS: example.weights, PLACES: utf8(example.place)}
+                arrays = {TOKENS: example.input_ids, WEIGHTS: runs_of(example.weights), PLACES: utf8(example.place)}
                 for name, array in (arrays | dict(example.beside)).items():
                     columns[name].add(array)
                 counts[-1] += 1
@@ -102,7 +103,7 @@ def read_table(folder: Path) -> Table:
     content = "".join(f"{name} {digests[name]}" for name in sorted(digests) if name not in TELL_NO_CONTENT)
     digest = hashlib.sha256(content.encode()).hexdigest()
     numbers = mapped(folder / ROWS, "int64")
-    return Table(tokens.values, weights.values, tokens.starts, places, numbers, digest, ragged)
+    return Table(tokens.values, tokens.starts, weights, places, numbers, digest, ragged)
 
 
 def _digest(file: Path) -> str:
