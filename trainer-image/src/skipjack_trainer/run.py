@@ -81,6 +81,8 @@ def run(pod: Pod, stop: Stop) -> Result:
         refuse_unasked(spec, recipe)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
+        if rows := prepared.facts.get("drawnFromRows"):
+            tell(f"dataset.train: {len(prepared.train)} of {rows} rows are drawn by the seed, as many as the steps see")
         for part in prepared.parts:
             tell(str(part))
         for value in spec.told():

@@ -103,6 +103,8 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         "cutRows": cut,
         "droppedRows": facts.train_rows - len(train),
     } | facts_of(parts)
+    if written.drawn_from is not None:
+        told["drawnFromRows"] = written.drawn_from
     return Prepared(train, validation, whole, told, written.layouts, written.labels, mixture, parts)
 
 

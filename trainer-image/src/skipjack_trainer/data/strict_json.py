@@ -19,7 +19,7 @@ def parse_json(text: str) -> Any:
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -35,6 +35,9 @@ def _refusing_halves(values: Any, text: str) -> Any:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON value")
+
+
+DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 class NoList(ValueError):
@@ -77,7 +80,6 @@ class _Text:
 
     def __init__(self, source: TextIO) -> None:
         self.source = source
-        self.decoder = json.JSONDecoder(parse_constant=_no_number)
         self.known, self.at = "", 0
         self.lines, self.column = 0, 0
         """Before what is known."""
@@ -100,7 +102,7 @@ class _Text:
         self.next()
         while True:
             try:
-                value, end = self.decoder.raw_decode(self.known, self.at)
+                value, end = DECODER.raw_decode(self.known, self.at)
             except json.JSONDecodeError as error:
                 # What is cut here may be whole with what comes.
                 told = self._error(error)
