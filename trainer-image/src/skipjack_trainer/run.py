@@ -67,7 +67,7 @@ def run(pod: Pod, stop: Stop) -> Result:
     with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
             start, spec = find(spec, access)
-            folder, spec = fetch_model(spec, access)
+            folder, spec = fetch_model(spec, access, tell)
             sources = fetch(spec, access)
         config = read_config(folder)
         refuse_unfit(spec, config)

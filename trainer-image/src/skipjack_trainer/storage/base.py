@@ -18,6 +18,8 @@ class Entry(NamedTuple):
 
     path: str
     size_bytes: int
+    digest: str | None = None
+    """SHA-256 of what it contains, in hex, where the store tells it."""
 
 
 class Store(Protocol):
@@ -63,6 +65,9 @@ class Access:
     scratch: Path = Path(SCRATCH_PATH)
     secrets: dict[str, str] = field(default_factory=dict)
     """URI prefix → name of the Secret."""
+    models: Path | None = None
+    """Where weights are kept for other jobs, and take at most `models_bytes`."""
+    models_bytes: int = 0
 
     def token(self, uri: str) -> str | None:
         """The token for `uri`: that of the longest prefix. Raises AccessDenied when its Secret lacks one."""
@@ -80,6 +85,12 @@ class Access:
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
     """The places of the files once they are in the folder `into`. Raises NoSpace before it begins when they won't fit."""
+    refuse_too_large(entries, into)
+    return [store.get(entry.path, into) for entry in entries]
+
+
+def refuse_too_large(entries: Sequence[Entry], into: Path) -> None:
+    """Makes the folder. Raises NoSpace when what it lacks of the files won't fit."""
     into.mkdir(parents=True, exist_ok=True)
     needed = sum(entry.size_bytes for entry in entries if not (into / entry.path).is_file())
     free = shutil.disk_usage(into).free
@@ -87,7 +98,6 @@ def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
         raise NoSpace(
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
-    return [store.get(entry.path, into) for entry in entries]
 
 
 Opener = Callable[[str, Access], Located]

@@ -39,7 +39,11 @@ class Hub(ReadOnly):
         tree = self._try(
             lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=self.commit, recursive=True))
         )
-        return [Entry(item.path, item.size) for item in tree if hasattr(item, "size") and item.path.startswith(prefix)]
+        return [
+            Entry(item.path, item.size, item.lfs.sha256 if item.lfs else None)
+            for item in tree
+            if hasattr(item, "size") and item.path.startswith(prefix)
+        ]
 
     def get(self, path: str, into: Path) -> Path:
         place = self._try(
