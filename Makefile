@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup bench-storage bench-trainer up down venv lock crds format
+.PHONY: help demo test check test-unit test-trainer test-cluster bench-memory bench-preprocessing bench-startup bench-storage bench-trainer up down venv lock crds format
 
 CACHE ?= $(or $(SKIPJACK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skipjack)
 export SKIPJACK_CACHE := $(CACHE)
@@ -40,6 +40,9 @@ test-cluster: up  ## everything that needs a cluster
 
 bench-preprocessing: venv  ## chat rows that a core prepares in a minute
 	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.preprocessing
+
+bench-memory: venv  ## the memory that preparing data takes, over growing inputs
+	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.memory
 
 bench-startup: venv  ## from a process's start to its first step
 	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.startup

@@ -22,6 +22,7 @@ SITES: dict[str, list[str]] = {
     "own account": ["serviceAccount.create=false", "serviceAccount.name=mine", f"image.digest=sha256:{'a' * 64}"],
     "bare": ["podDisruptionBudget.enabled=false", "networkPolicy.enabled=false", "crds.enabled=false", "replicas=1", "catalogue.nvidia=false",
              "rbac.aggregate=false", "rbac.catalogueReaders=null"],
+    "models": ["modelCache.claims.team-a=models", "modelCache.claims.team-b=kept", "modelCache.maxSize=1Ti"],
     "more": ["extraObjects[0]=apiVersion: v1\nkind: ConfigMap\nmetadata: {name: of-{{ .Release.Name }}}", "podAnnotations.a=b",
              "tolerations[0].key=infra", "tolerations[0].operator=Exists", "nodeSelector.pool=infra", "podLabels.sidecar=none",
              "networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=ops"],

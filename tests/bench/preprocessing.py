@@ -29,7 +29,7 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
 from skipjack.api.v1alpha1.dataset import TrainOn
-from skipjack_trainer.data.check import check, interpreted
+from skipjack_trainer.data.check import check, interpreted, rows_of
 from skipjack_trainer.data.packing import pack
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.data.render import Renderer
@@ -102,7 +102,11 @@ def measure(place: Path, words: Any) -> tuple[dict[str, float], Prepared]:
         checked = check(told, found)
     with timed(phases, "parse and render"):
         renderer = Renderer(words, TrainOn.ASSISTANT)
-        rendered = [renderer.render(row, where) for some in checked.train for where, row in interpreted(some)]
+        rendered = [
+            renderer.render(row, where)
+            for some in checked.train
+            for where, row in interpreted(some, rows_of(some.source))
+        ]
     with timed(phases, "tokenise"):
         for _ in tokenised(rendered, words):
             pass

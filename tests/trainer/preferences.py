@@ -45,7 +45,7 @@ def rows_for(loss: str, count: int = 8) -> list[Example]:
 
 
 def tabled(rows: Sequence[Example], folder: Path) -> Examples:
-    write_table(rows, folder)
+    write_table([rows], folder)
     return Examples.all_of(read_table(folder), first_of_each)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from skipjack.api.v1alpha1.rules import quantity
 from skipjack_operator.manifests import PodEnvironment
 
 
@@ -36,5 +37,7 @@ class Settings:
                 pull_secrets=words("SKIPJACK_IMAGE_PULL_SECRETS"),
                 ca_configmap=os.environ.get("SKIPJACK_CA_CONFIGMAP") or None,
                 proxies=proxies,
+                model_caches=dict(pair.split("=", 1) for pair in words("SKIPJACK_MODEL_CACHES")),
+                model_cache_bytes=int(quantity(os.environ.get("SKIPJACK_MODEL_CACHE_SIZE", "0"))),
             ),
         )

@@ -17,6 +17,7 @@ from tests.trainer.data import chats
 from tests.trainer.data.test_prepare import write
 
 from skipjack_trainer.data import keep, sources, table
+from skipjack_trainer.data.example import Examples
 from skipjack_trainer.data.prepare import Prepared, prepare
 from skipjack_trainer.errors import DataInvalid
 from skipjack_trainer.shape import Shape
@@ -102,7 +103,7 @@ def test_windows_are_found_again_by_their_length_and_stride(pod: Pod) -> None:
     assert len({key(Shape.DECODER, *how) for how in asked}) == 1
 
 
-@pytest.mark.parametrize("name", [table.TOKENS, table.WEIGHTS, table.ROWS, table.WHOLE])
+@pytest.mark.parametrize("name", [table.TOKENS, table.WEIGHTS, table.PLACES, table.ROWS, table.WHOLE])
 @pytest.mark.parametrize("fault", ["cut", "changed", "gone"])
 def test_what_is_damaged_is_made_anew(name: str, fault: str, pod: Pod) -> None:
     expected = content(pod.prepare())
@@ -159,10 +160,14 @@ def test_cutting_and_choosing_give_what_a_list_would(pod: Pod) -> None:
     whole = pod.prepare().train
     listed = list(whole)
     chosen = np.arange(len(listed)) % 3 == 1
-    some = whole.only(chosen).within(25)
+
+    def is_chosen(part: Examples) -> np.ndarray:
+        return part.rows % 3 == 1
+
+    some = whole.only(is_chosen).within(25)
     expected = [row.input_ids[:25].tolist() for row, taken in zip(listed, chosen, strict=True) if taken]
     assert [row.input_ids.tolist() for row in some] == expected
-    assert 0 < some.learnt_tokens() < whole.only(chosen).learnt_tokens()
+    assert 0 < some.learnt_tokens() < whole.only(is_chosen).learnt_tokens()
     assert some.learnt_tokens() == sum(float(row.weights.sum()) for row in some)
     assert [row.place for row in whole[2:5]] == [row.place for row in listed[2:5]]
     prints = {rows.fingerprint() for rows in (whole, some, whole.within(9), whole[::-1], whole[1:])}

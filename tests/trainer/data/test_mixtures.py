@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.trainer import tiny
 from tests.trainer.data.test_prepare import write
@@ -49,7 +50,9 @@ def test_each_sources_share_is_planned_told_and_kept(data: Path) -> None:
     assert ready.mixture == Mixture((Share(10, 2), Share(40, 0.25)))
     assert ready.spec.hyperparameters.max_steps == 15, "two epochs of 10·2 + 40·0.25 rows, 4 a step"
     assert "2 epochs of 30 rows" in ready.spec.origins["hyperparameters.max_steps"]
-    names = Counter(ready.train[int(index)].place.partition(":")[0] for index in order(ready.mixture, 42, 0))
+    names = Counter(
+        ready.train[int(index)].place.partition(":")[0] for index in order(ready.mixture, 42, 0, np.arange(30))
+    )
     assert names == {"a.jsonl": 20, "b.jsonl": 10}
     tokens = [sum(len(row) for row in ready.train if row.place.startswith(name)) for name in "ab"]
     assert {name: value for name, value in ready.facts.items() if name.startswith("train[")} == {

@@ -135,6 +135,44 @@ def test_json_that_is_no_list_of_rows_is_told(content: bytes, words: str, tmp_pa
         rows(content, "a.json", tmp_path)
 
 
+def test_a_list_longer_than_what_is_read_at_a_time_is_read_and_its_fault_is_told_by_line_and_column(
+    tmp_path: Path,
+) -> None:
+    said = ["x" * (1 + n * 7919 % 200_000) + "\\u00e9" for n in range(60)]
+    listed = ",\n ".join(f'{{"text": "{words}"}}' for words in said)
+    found = rows(f"[ {listed}\n]\n".encode(), "a.json", tmp_path)
+    expected = [words[: -len("\\u00e9")] + "é" for words in said]
+    assert found == [Row(f"a.json row {n}", {"text": words}) for n, words in enumerate(expected, 1)]
+    for broken, place in (("[" + listed + ",\n]", "a.json:61: not JSON: Expecting value at column 1"),
+                          ("[" + listed + "}]", "a.json:60: not JSON: Expecting ',' delimiter at column "),
+                          ("[" + listed + "] 1", "a.json:60: not JSON: Extra data at column "),
+                          ("[" + listed, "a.json:60: not JSON: Expecting ',' delimiter at column "),
+                          ("[" + listed[:-1], "a.json:60: not JSON: Expecting ',' delimiter at column ")):  # fmt: skip
+        with pytest.raises(DataInvalid) as caught:
+            rows(broken.encode(), "a.json", tmp_path)
+        told = str(caught.value)
+        assert told.startswith(place)
+        with pytest.raises(json.JSONDecodeError) as judge:
+            json.loads(broken)
+        assert f"a.json:{judge.value.lineno}: not JSON: {judge.value.msg} at column {judge.value.colno}." in told
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.csv", "a.conll", "a.json"])
+def test_a_row_that_is_too_long_for_memory_is_refused_by_its_place(name: str, tmp_path: Path) -> None:
+    long = b"x" * (17 * 2**20)
+    content = {
+        "a.jsonl": b'{"text": "one"}\n{"text": "%b"}\n' % long,
+        "a.txt": b"one\n\n" + (b"two " * 256 + b"\n") * (17 * 2**10),
+        "a.csv": b"text\none\n%b\n" % long,
+        "a.conll": b"one O\n\n" + (b"two" * 341 + b" O\n") * (17 * 2**10),
+        "a.json": b'[{"text": "one"},\n{"text": "%b' % long,
+    }[name]
+    places = {"a.jsonl": ":2: a row of more than 16 MiB", "a.txt": ":3: a row of more than 16 MiB",
+              "a.csv": " row 2 ", "a.conll": ":3: a row of more than 16 MiB", "a.json": ":2: not JSON"}  # fmt: skip
+    with pytest.raises(DataInvalid, match=rf"^{name}{places[name]}"):
+        rows(content, name, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.csv.gz", "a.json.gz", "a.txt.gz"])
 def test_a_compressed_file_is_read_and_one_that_is_cut_is_told(name: str, tmp_path: Path) -> None:
     content = {
@@ -143,7 +181,8 @@ def test_a_compressed_file_is_read_and_one_that_is_cut_is_told(name: str, tmp_pa
     (row,) = rows(gzip.compress(content), name, tmp_path)
     assert isinstance(row, Row)
     assert row.values == {"text": "one"}
-    whole = gzip.compress(b"".join(b'{"text": "%d"}\n' % (n * 7919) for n in range(50_000)))
+    many = [b'{"text": "%d"}' % (n * 7919) for n in range(50_000)]
+    whole = gzip.compress(b"[" + b",\n".join(many) + b"]" if name == "a.json.gz" else b"\n".join(many))
     for damaged in (whole[: len(whole) // 2], whole[:-3], b"not gzip", whole[:1000] + b"\x00" * 100 + whole[1100:]):
         with pytest.raises(DataInvalid, match=rf"{name}: not a whole gzip file"):
             rows(damaged, name, tmp_path)

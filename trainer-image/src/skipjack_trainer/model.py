@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
 from .shape import NEW_HEADS, Head, ModelFacts, Shape
 from .storage import Access, bring, open_store
+from .storage.cache import Cache, bring_kept
 from .weights import BESIDE_WEIGHTS, lacking, used_of, weights_of
 
 DTYPES: dict[Precision, torch.dtype] = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
@@ -43,9 +44,9 @@ COUNTS_FROM_PADDING = frozenset(
 """Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
 
 
-def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
+def fetch_model(spec: ResolvedSpec, access: Access, tell: Callable[[str], None] = print) -> tuple[Path, ResolvedSpec]:
     """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
-    wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
+    wherever its branch has moved. `tell`: what the model cache does. Raises ModelNotFound, ModelUnsupported, AccessDenied."""
     store, path = open_store(spec.model.uri, access)
     here = store.local(path)
     if here is not None:
@@ -59,7 +60,8 @@ def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]
         folder = folder / path
         for part, names in groupby(used, lambda name: name.rpartition("/")[0]):
             wanted = weights_of(folder / part, [name.rpartition("/")[2] for name in names])
-            bring(store, [there[f"{part}/{name}".lstrip("/")] for name in sorted(wanted)], access.scratch / "model")
+            weights = [there[f"{part}/{name}".lstrip("/")] for name in sorted(wanted)]
+            bring_kept(store, weights, access.scratch / "model", Cache.of(access, tell))
     if not any((folder / name).is_file() for name in ("config.json", INDEX)):
         raise ModelNotFound(f"{spec.model.uri}: there is no model in it (config.json is missing): check the path.")
     if (part_without := lacking(folder)) is not None:

@@ -10,7 +10,9 @@ from skipjack.protocol import (
     ENV_ATTEMPT,
     ENV_INDEX,
     ENV_MASTER,
+    ENV_MODEL_CACHE_BYTES,
     ENV_PROGRESS_URL,
+    MODEL_CACHE_PATH,
     SPEC_PATH,
     TERMINATION_PATH,
     TOKEN_PATH,
@@ -18,6 +20,7 @@ from skipjack.protocol import (
 from skipjack.resolve import ResolvedSpec
 
 from .storage import Access
+from .storage.cache import FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Pod:
     progress_url: str | None
     root: Path
     local_rank: int = 0
+    model_cache_bytes: int = 0
+    """0 without a cache."""
 
     @classmethod
     def from_environment(cls) -> Pod:
@@ -40,6 +45,7 @@ class Pod:
             progress_url=os.environ.get(ENV_PROGRESS_URL),
             root=Path(os.environ.get("SKIPJACK_ROOT", "/")),
             local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+            model_cache_bytes=int(os.environ.get(ENV_MODEL_CACHE_BYTES, "0")),
         )
 
     @property
@@ -69,4 +75,6 @@ class Pod:
             credentials=self.at(str(usual.credentials)),
             scratch=self.at(str(usual.scratch)),
             secrets={credential.uri_prefix: credential.secret_name for credential in spec.credentials},
+            models=self.at(MODEL_CACHE_PATH) / FOLDER if self.model_cache_bytes else None,
+            models_bytes=self.model_cache_bytes,
         )

@@ -70,7 +70,7 @@ def run(pod: Pod, stop: Stop) -> Result:
     with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
             start, spec = find(spec, access)
-            folder, spec = fetch_model(spec, access)
+            folder, spec = fetch_model(spec, access, tell)
             sources = fetch(spec, access)
         config = read_config(folder)
         refuse_unfit(spec, config)
@@ -84,6 +84,8 @@ def run(pod: Pod, stop: Stop) -> Result:
         refuse_unasked(spec, recipe)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
+        if rows := prepared.facts.get("drawnFromRows"):
+            tell(f"dataset.train: {len(prepared.train)} of {rows} rows are drawn by the seed, as many as the steps see")
         for part in prepared.parts:
             tell(str(part))
         for value in spec.told():

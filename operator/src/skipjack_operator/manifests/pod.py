@@ -13,10 +13,12 @@ from skipjack.protocol import (
     CREDENTIALS_PATH,
     ENV_ATTEMPT,
     ENV_MASTER,
+    ENV_MODEL_CACHE_BYTES,
     ENV_PROGRESS_URL,
     MLFLOW_PASSWORD,
     MLFLOW_TOKEN,
     MLFLOW_USERNAME,
+    MODEL_CACHE_PATH,
     SCRATCH_PATH,
     SPEC_ANNOTATION,
     SPEC_PATH,
@@ -46,6 +48,9 @@ class PodEnvironment:
     pull_secrets: tuple[str, ...] = ()
     ca_configmap: str | None = None
     proxies: dict[str, str] = field(default_factory=dict)
+    model_caches: dict[str, str] = field(default_factory=dict)
+    """Namespace → the claim there in which its jobs keep models for one another, `model_cache_bytes` at most."""
+    model_cache_bytes: int = 0
 
 
 def pod_spec(
@@ -125,6 +130,8 @@ def _environment(
         "OMP_NUM_THREADS": str(threads(spec)),
         **site.proxies,
     }
+    if spec.namespace in site.model_caches:
+        ours[ENV_MODEL_CACHE_BYTES] = str(site.model_cache_bytes)
     if site.hub_endpoint:
         ours["HF_ENDPOINT"] = site.hub_endpoint
     if site.ca_configmap:
@@ -161,7 +168,7 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
     written = written_claims_of(spec)
     token_folder, _, token_file = TOKEN_PATH.rpartition("/")
     spec_folder, _, spec_file = SPEC_PATH.rpartition("/")
-    claims = claims_of(spec)
+    claims, cache = claims_of(spec), site.model_caches.get(spec.namespace)
     volumes: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({"name": "tmp", "emptyDir": {}}, {"mountPath": "/tmp"}),
         ({"name": "scratch", "emptyDir": {}}, {"mountPath": SCRATCH_PATH}),
@@ -195,10 +202,15 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
             {"mountPath": spec_folder, "readOnly": True},
         ),
     ]
-    for number, claim in enumerate(claims):
-        only_read = claim not in written
-        volume = {"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim, "readOnly": only_read}}
-        volumes.append((volume, {"mountPath": f"{CLAIMS_PATH}/{claim}", "readOnly": only_read}))
+    beside: list[dict[str, Any]] = []
+    for number, claim in enumerate(sorted({*claims, *([cache] if cache else [])})):
+        name, only_read = f"claim-{number}", claim not in written and claim != cache
+        volume = {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": only_read}}
+        places = [{"mountPath": f"{CLAIMS_PATH}/{claim}", "readOnly": claim not in written}] if claim in claims else []
+        # A claim that is two volumes of one pod keeps it from starting: it is mounted twice instead.
+        places += [{"mountPath": MODEL_CACHE_PATH}] if claim == cache else []
+        volumes.append((volume, places[0]))
+        beside += [{"name": name, **place} for place in places[1:]]
     for number, name in enumerate(configmaps_of(spec)):
         volume = {"name": f"configmap-{number}", "configMap": {"name": name, "optional": True}}
         volumes.append((volume, {"mountPath": f"{CONFIGMAPS_PATH}/{name}", "readOnly": True}))
@@ -212,4 +224,5 @@ def _volumes(spec: ResolvedSpec, site: PodEnvironment) -> tuple[list[dict[str, A
                 {"mountPath": CA_PATH, "readOnly": True},
             )
         )
-    return [volume for volume, _ in volumes], [{"name": volume["name"], **mount} for volume, mount in volumes]
+    mounts = [{"name": volume["name"], **mount} for volume, mount in volumes]
+    return [volume for volume, _ in volumes], [*mounts, *beside]

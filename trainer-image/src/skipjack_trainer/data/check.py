@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,9 @@ class CheckedSource:
 
     source: Source
     layout: RowFormat
+    rows: int
+    sample: int | None = None
+    """How many of them are taken, where not all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +88,22 @@ def check(spec: ResolvedSpec, sources: Sources) -> Checked:
 def _checked(spec: ResolvedSpec, source: Source, labels: Labels, problems: Problems) -> CheckedSource | None:
     """None for a source without rows. Raises DataInvalid, ConfigurationInvalid where its columns are none of those expected."""
     layout, named = source.told.format, Named(source.told.columns)
-    seen = False
+    rows = 0
     for folder, row in rows_of(source):
         if isinstance(row, Broken):
             problems.add(row)
             continue
         values = named.see(row)
         layout = layout or _layout_of(values, row, named, spec.task)
-        seen = True
+        rows += 1
         kind = FORMATS[layout]
         try:
             labels.see(kind.labels_of(whole(layout, values, folder, spec.dataset.labels)), kind.implied)
         except RowProblem as problem:
             problems.add(Broken(row.place_of(problem.item), str(problem)))
-    if seen:
+    if rows:
         named.refuse_missing(source.told.title)
-    return CheckedSource(source, layout) if seen and layout else None
+    return CheckedSource(source, layout, rows) if rows and layout else None
 
 
 def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None) -> RowFormat:
@@ -115,8 +118,9 @@ def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None
 def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
     """Each row, after the folder that its file lies in."""
     for file in source.files:
+        folder = file.path.parent
         for row in read(file.path, file.name):
-            yield file.path.parent, row
+            yield folder, row
 
 
 def whole(layout: RowFormat, values: dict[str, Any], folder: Path, names: Sequence[str] | None) -> Any:
@@ -124,10 +128,12 @@ def whole(layout: RowFormat, values: dict[str, Any], folder: Path, names: Sequen
     return FORMATS[layout].opened(interpret(layout, values, names), folder)
 
 
-def interpreted(checked: CheckedSource, names: Sequence[str] | None = None) -> Iterator[tuple[str, Any]]:
-    """(place, row) of each row of a checked source; `names` are the labels that the spec lists. Raises DataInvalid when a file has
+def interpreted(
+    checked: CheckedSource, rows: Iterable[tuple[Path, Row | Broken]], names: Sequence[str] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """(place, row) of each of a checked source's `rows`; `names` are the labels that the spec lists. Raises DataInvalid when a file has
     changed since."""
-    for folder, row in rows_of(checked.source):
+    for folder, row in rows:
         if isinstance(row, Broken):
             raise DataInvalid(f"{row.place}: {row.problem}: the file was changed while it was read.")
         values = renamed(row.values, checked.source.told.columns)

@@ -10,6 +10,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .spool import blocks, counted, spooled, zeros
+
 PARTS = "parts"
 """What stands beside an example that is several sequences: how many tokens each has, int32. maxLength is of the longest of them."""
 
@@ -86,6 +88,19 @@ def first_of_each(example: Example, tokens: int) -> Example:
     return Example(input_ids, weights * np.float32(is_whole), example.place, {**example.beside, PARTS: parts})
 
 
+RUNS = "u4,f4"
+"""Weights as (how many tokens, the weight of each), again and again: most rows have some three such runs."""
+
+
+def runs_of(weights: NDArray[np.float32]) -> NDArray[Any]:
+    changes = np.flatnonzero(weights[1:] != weights[:-1])
+    bounds = np.zeros(len(changes) + 2, np.int64)
+    bounds[1:-1], bounds[-1] = changes + 1, len(weights)
+    runs = np.empty(len(bounds) - 1 if len(weights) else 0, RUNS)
+    runs["f0"], runs["f1"] = np.diff(bounds)[: len(runs)], weights[bounds[: len(runs)]]
+    return runs
+
+
 @dataclass(frozen=True, slots=True)
 class Ragged:
     """N arrays of one type, one after the other."""
@@ -100,16 +115,18 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """N examples of T tokens in all, one after the other in arrays that may lie in files."""
+    """N examples of T tokens in all, one after the other in arrays that lie in files: N may be too many for memory."""
 
-    input_ids: NDArray[np.int32]
-    """[T]"""
-    weights: NDArray[np.float32]
+    input_ids: NDArray[np.int32] | NDArray[np.uint16]
     """[T]"""
     starts: NDArray[np.int64]
     """[N + 1]: where each example begins, and where the last one ends."""
-    places: NDArray[np.bytes_]
-    """[N], UTF-8."""
+    runs: Ragged
+    """Of weights."""
+    places: Ragged
+    """uint8, UTF-8."""
+    row_numbers: NDArray[np.int64]
+    """[N]: of the row that each example is of, over all sources. Those of one row stand together."""
     digest: str
     """Differs when any token, weight, length or what stands beside them does."""
     beside: Mapping[str, Ragged] = field(default_factory=dict)
@@ -119,32 +136,42 @@ class Table:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    @property
-    def sources(self) -> NDArray[np.int64]:
-        """[N]: the number of the source that each example comes from."""
-        counts = self.rows_of_sources or (len(self),)
-        return np.repeat(np.arange(len(counts)), counts)
+    def lengths(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of each of those."""
+        return self.starts[rows + 1] - self.starts[rows]
 
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.diff(self.starts)
+    def longest(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of the longest sequence of each of those."""
+        if (parts := self.beside.get(PARTS)) is None or not len(rows):
+            return self.lengths(rows)
+        first, starts = _between(parts.starts, rows)
+        longest = np.maximum.reduceat(parts.values[starts[0] : starts[-1]], starts[:-1] - starts[0])
+        return longest[rows - first].astype(np.int64)
 
-    @property
-    def longest(self) -> NDArray[np.int64]:
-        """[N]: tokens of each example's longest sequence."""
-        if (parts := self.beside.get(PARTS)) is None or not len(self):
-            return self.lengths
-        return np.maximum.reduceat(parts.values, parts.starts[:-1]).astype(np.int64)
+    def learnt(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The sum of the weights of each of those."""
+        first, starts = _between(self.runs.starts, rows)
+        runs = self.runs.values[starts[0] : starts[-1]]
+        sums: NDArray[np.float64] = np.add.reduceat(runs["f0"] * runs["f1"].astype(np.float64), starts[:-1] - starts[0])
+        return sums[rows - first]
 
     def __getitem__(self, row: int) -> Example:
-        tokens = slice(self.starts[row], self.starts[row + 1])
+        input_ids = self.input_ids[self.starts[row] : self.starts[row + 1]].astype(np.int32, copy=False)
+        runs = self.runs[row]
         beside = {name: ragged[row] for name, ragged in self.beside.items()}
-        return Example(self.input_ids[tokens], self.weights[tokens], self.places[row].decode(), beside)
+        return Example(input_ids, np.repeat(runs["f1"], runs["f0"]), text_of(self.places[row]), beside)
+
+
+def _between(starts: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+    """(the first of the rows, the starts from there to the end of the last of them)."""
+    first, last = int(rows.min()), int(rows.max())
+    return first, starts[first : last + 2]
 
 
 @dataclass(frozen=True, slots=True)
 class Examples(Sequence[Example]):
-    """Some of a table's examples, those with a sequence of more than `limit` tokens cut. Choosing and cutting copies no table."""
+    """Some of a table's examples, those with a sequence of more than `limit` tokens cut. Choosing and cutting copies no table, and
+    what there is one of a row lies in a file."""
 
     table: Table
     rows: NDArray[np.int64]
@@ -155,17 +182,38 @@ class Examples(Sequence[Example]):
 
     @classmethod
     def all_of(cls, table: Table, cut: Cut = first_tokens) -> Examples:
-        return cls(table, np.arange(len(table)), table.lengths, None, cut)
+        rows = counted(len(table))
+        return cls(
+            table, rows, spooled((table.lengths(rows[block]) for block in blocks(len(rows))), "int64"), None, cut
+        )
+
+    def parts(self) -> Iterator[Examples]:
+        """All of them, as many at a time as memory may hold something of each."""
+        return (self[block] for block in blocks(len(self)))
 
     @property
     def longest(self) -> NDArray[np.int64]:
-        """Tokens of each one's longest sequence, uncut."""
-        return self.table.longest[self.rows]
+        """Tokens of each one's longest sequence, uncut. Of a part: of all it may be more than memory holds."""
+        return self.table.longest(self.rows)
 
     @property
-    def sources(self) -> NDArray[np.int64]:
-        """[len]: the number of the source that each one comes from."""
-        return self.table.sources[self.rows]
+    def longest_of_all(self) -> int:
+        return max((int(part.longest.max()) for part in self.parts()), default=0)
+
+    @property
+    def tokens(self) -> int:
+        return sum(int(part.lengths.sum()) for part in self.parts())
+
+    def of_sources(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(examples, tokens) of each source."""
+        counts = self.table.rows_of_sources or (len(self.table),)
+        ends = np.cumsum(counts)
+        told = np.zeros((2, len(counts)), np.int64)
+        for part in self.parts():
+            numbers = np.searchsorted(ends, part.rows, "right")
+            told[0] += np.bincount(numbers, minlength=len(counts))
+            told[1] += np.bincount(numbers, part.lengths, len(counts)).astype(np.int64)
+        return told[0], told[1]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -176,43 +224,58 @@ class Examples(Sequence[Example]):
     def __getitem__(self, index: slice) -> Examples: ...
     def __getitem__(self, index: int | slice) -> Example | Examples:
         if isinstance(index, slice):
-            return self._chosen(index)
+            return replace(self, rows=self.rows[index], lengths=self.lengths[index])
         example = self.table[self.rows[index]]
         return example if self.limit is None or example.longest <= self.limit else self.cut(example, self.limit)
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
 
-    def only(self, chosen: NDArray[np.bool_]) -> Examples:
-        return self._chosen(chosen)
-
-    def _chosen(self, chosen: slice | NDArray[np.bool_]) -> Examples:
-        return Examples(self.table, self.rows[chosen], self.lengths[chosen], self.limit, self.cut)
+    def only(self, is_chosen: Callable[[Examples], NDArray[np.bool_]]) -> Examples:
+        """Those of each part that `is_chosen` says yes to."""
+        chosen = spooled((block.start + np.flatnonzero(is_chosen(self[block])) for block in blocks(len(self))), "int64")
+        rows, lengths = (
+            spooled((array[some] for some in _parts(chosen)), "int64") for array in (self.rows, self.lengths)
+        )
+        return replace(self, rows=rows, lengths=lengths)
 
     def within(self, tokens: int) -> Examples:
         """The same, none of whose sequences is longer than `tokens`."""
+        return replace(self, lengths=spooled((part._cut_to(tokens) for part in self.parts()), "int64"), limit=tokens)
+
+    def _cut_to(self, tokens: int) -> NDArray[np.int64]:
         lengths = self.lengths.copy()
         for index in np.flatnonzero(self.longest > tokens).tolist():
             lengths[index] = len(self.cut(self.table[self.rows[index]], tokens))
-        return Examples(self.table, self.rows, lengths, tokens, self.cut)
+        return lengths
 
     def with_beside(self, name: str, values: NDArray[Any]) -> Examples:
         """The same with `values[i]` [k] beside the i-th. Only these of the table's examples have it."""
-        rows = np.zeros((len(self.table), values.shape[1]), values.dtype)
-        rows[self.rows] = values
-        starts = np.arange(len(self.table) + 1, dtype=np.int64) * values.shape[1]
+        columns = values.shape[1]
+        rows = zeros(len(self.table), columns, values.dtype.name)
+        for block in blocks(len(self)):
+            rows[self.rows[block]] = values[block]
+        starts = spooled((part * columns for part in _parts(counted(len(self.table) + 1))), "int64")
         table = replace(self.table, beside={**self.table.beside, name: Ragged(rows.ravel(), starts)})
         return replace(self, table=table)
 
     def learnt_tokens(self) -> float:
         """The sum of all weights."""
-        if not len(self):
-            return 0.0
-        of_whole = np.add.reduceat(self.table.weights, self.table.starts[:-1], dtype=np.float64)
-        is_cut = self.lengths < self.table.lengths[self.rows]
+        return sum(part._learnt() for part in self.parts())
+
+    def _learnt(self) -> float:
+        is_cut = self.lengths < self.table.lengths(self.rows)
         of_cut = sum(float(self[index].weights.sum()) for index in np.flatnonzero(is_cut).tolist())
-        return float(of_whole[self.rows[~is_cut]].sum()) + of_cut
+        return float(self.table.learnt(self.rows)[~is_cut].sum()) + of_cut
 
     def fingerprint(self) -> str:
         """Differs when any token, weight or their order does."""
-        return hashlib.sha256(self.table.digest.encode() + self.rows.tobytes() + self.lengths.tobytes()).hexdigest()
+        told = hashlib.sha256(self.table.digest.encode())
+        for array in (self.rows, self.lengths):
+            for part in _parts(array):
+                told.update(part.tobytes())
+        return told.hexdigest()
+
+
+def _parts(array: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (array[block] for block in blocks(len(array)))

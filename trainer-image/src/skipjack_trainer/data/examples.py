@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from skipjack.resolve.choices import OWN
 from ..errors import ConfigurationInvalid, DataInvalid
 from ..shape import ModelFacts, Shape
 from .asked import ASKED
-from .check import Problems, check, interpreted
+from .check import CheckedSource, Problems, check, interpreted, rows_of
 from .class_weights import class_weights
 from .example import Example, Examples
 from .formats import task_of
 from .read import Broken
+from .sample import sampled, taken
 from .sources import Sources
 from .table import NotWhole, read_table, write_table
 from .writers import Writing, writer_of
@@ -39,6 +39,8 @@ class Written:
     layouts: dict[str, RowFormat]
     """Of each source, by its URI."""
     labels: tuple[str, ...]
+    drawn_from: int | None
+    """Rows that train's were drawn from, where not all were taken."""
 
 
 def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFacts, folder: Path) -> None:
@@ -49,14 +51,25 @@ def write_examples(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: 
     _refuse_mixed(checked.layouts)
     writer, weights = writer_of(task, model.shape), class_weights(spec, task, checked)
     writing, problems = Writing(spec, tokenizer, model, checked.labels, weights), Problems()
-    rows: dict[str, list[int]] = {}
-    for name, some in zip(TABLES, (checked.train, checked.validation), strict=True):
+    words = 1 + max(tokenizer.get_vocab().values())
+    rows: dict[str, tuple[int, ...]] = {}
+    train = sampled(spec, sources, checked.train)
+    for name, some in zip(TABLES, (train, checked.validation), strict=True):
         # Source by source, so that each one's examples can be told apart whatever a writer makes of rows.
-        each = [_Good(writer.write(writing, interpreted(source, spec.dataset.labels)), problems) for source in some]
-        write_table(chain.from_iterable(each), folder / name)
-        rows[name] = [good.count for good in each]
+        each = (
+            _good(writer.write(writing, _rows(spec, source, number)), problems) for number, source in enumerate(some)
+        )
+        rows[name] = write_table(each, folder / name, words)
     problems.refuse()
-    (folder / FOUND).write_text(json.dumps({"layouts": checked.layouts, "labels": checked.labels, "rows": rows}))
+    found = {"layouts": checked.layouts, "labels": checked.labels, "rows": rows}
+    if any(source.sample is not None for source in train):
+        found["drawn_from"] = sum(source.rows for source in train)
+    (folder / FOUND).write_text(json.dumps(found))
+
+
+def _rows(spec: ResolvedSpec, source: CheckedSource, number: int) -> Iterator[tuple[str, Any]]:
+    rows = taken(rows_of(source.source), source, spec.hyperparameters.seed, number)
+    return interpreted(source, rows, spec.dataset.labels)
 
 
 def read_examples(spec: ResolvedSpec, model: ModelFacts, folder: Path) -> Written:
@@ -73,7 +86,7 @@ def read_examples(spec: ResolvedSpec, model: ModelFacts, folder: Path) -> Writte
     if any(sum(rows[name]) != len(table) for name, table in tables.items()):
         raise NotWhole(f"{folder}: its sources have other rows than its tables.")
     train, validation = (Examples.all_of(tables[name], cut) for name in TABLES)
-    return Written(train, validation, task, layouts, labels)
+    return Written(train, validation, task, layouts, labels, found.get("drawn_from"))
 
 
 def task_of_all(spec: ResolvedSpec, layouts: Iterable[RowFormat]) -> Task:
@@ -116,16 +129,10 @@ def _refuse_mixed(layouts: Mapping[str, RowFormat]) -> None:
         )
 
 
-class _Good:
-    """The examples of one source, counted as they pass; what is broken goes to `problems`."""
-
-    def __init__(self, examples: Iterable[Example | Broken], problems: Problems) -> None:
-        self.examples, self.problems, self.count = examples, problems, 0
-
-    def __iter__(self) -> Iterator[Example]:
-        for example in self.examples:
-            if isinstance(example, Broken):
-                self.problems.add(example)
-            else:
-                self.count += 1
-                yield example
+def _good(examples: Iterable[Example | Broken], problems: Problems) -> Iterator[Example]:
+    """What is broken goes to `problems`."""
+    for example in examples:
+        if isinstance(example, Broken):
+            problems.add(example)
+        else:
+            yield example

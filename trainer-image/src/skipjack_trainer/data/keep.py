@@ -18,6 +18,7 @@ from skipjack.resolve import ResolvedSpec
 
 from ..in_turn import in_turn
 from ..shape import ModelFacts, Shape
+from .sample import rows_seen
 from .sources import Source, Sources
 from .table import NotWhole
 
@@ -54,6 +55,7 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
     told = {
         "train": [_source(source) for source in sources.train],
         "validation": [_source(source) for source in sources.validation],
+        "sample": _sample(spec, sources),
         "task": spec.task,
         "dataset": spec.dataset.model_dump(exclude=DECIDED_LATER),
         "class weights": [spec.hyperparameters.class_weights, spec.hyperparameters.balance_classes],
@@ -67,6 +69,11 @@ def key_of(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFac
         "libraries": [version(name) for name in WRITERS],
     }
     return _of(json.dumps(told, sort_keys=True, default=str).encode())
+
+
+def _sample(spec: ResolvedSpec, sources: Sources) -> list[Any] | None:
+    seen = rows_seen(spec, sources)
+    return None if seen is None else [seen, spec.hyperparameters.seed, spec.dataset.validation_split]
 
 
 def _source(source: Source) -> list[Any]:

@@ -41,7 +41,7 @@ def mixture_of(examples: Examples, spec: ResolvedSpec) -> Mixture | None:
     sources = spec.dataset.train
     if all(source.weight == 1 for source in sources):
         return None
-    rows = np.bincount(examples.sources, minlength=len(sources))
+    rows, _ = examples.of_sources()
     return Mixture(tuple(Share(int(count), source.weight) for count, source in zip(rows, sources, strict=True)))
 
 
@@ -63,9 +63,9 @@ def parts_of(examples: Examples, spec: ResolvedSpec) -> tuple[Part, ...]:
     sources = spec.dataset.train
     if len(sources) == 1 and sources[0].weight == 1:
         return ()
-    rows = np.bincount(examples.sources, minlength=len(sources))
+    rows, tokens_once = examples.of_sources()
     weights = np.array([source.weight for source in sources])
-    tokens = np.bincount(examples.sources, examples.lengths, len(sources)) * weights
+    tokens = tokens_once * weights
     return tuple(
         Part(
             source.title,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skipjack.api.v1alpha1.dataset import Overlong, RowFormat
 from skipjack.mixture import Mixture
@@ -21,9 +21,13 @@ from .examples import Written, read_examples, write_examples
 from .keep import kept, key_of
 from .mix import Part, facts_of, mixture_of, parts_of, refuse_unseen
 from .read import Broken
+from .shuffle import shuffle
 from .sources import Sources
 from .templates import HOLD_CHATS
 from .writers import writer_of
+
+HELD_OUT = 2
+"""Sets the draw of held-out rows apart from others by the same seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         refuse_foreign(spec, written.task)
     except SpecRefused as error:
         raise ConfigurationInvalid(error.message) from error
-    longest, total = int(train.longest.max()), int(train.lengths.sum())
+    longest, total = train.longest_of_all, train.tokens
     context = min((length for length in (model.context_length, spec.model.context_length) if length), default=None)
     layouts = tuple(sorted({layout.value for layout in written.layouts.values()}))
     facts = DataFacts(
@@ -99,6 +103,8 @@ def prepare(spec: ResolvedSpec, sources: Sources, tokenizer: Any, model: ModelFa
         "cutRows": cut,
         "droppedRows": facts.train_rows - len(train),
     } | facts_of(parts)
+    if written.drawn_from is not None:
+        told["drawnFromRows"] = written.drawn_from
     return Prepared(train, validation, whole, told, written.layouts, written.labels, mixture, parts)
 
 
@@ -115,35 +121,49 @@ def fit(examples: Examples, spec: ResolvedSpec) -> tuple[Examples, int]:
     """The examples within maxLength, by the rule for overlong ones, and how many were cut. Raises DataInvalid."""
     limit = spec.hyperparameters.max_length
     assert limit is not None, "resolve_data settles it"
-    problems = Problems()
-    within, longest = examples.within(limit), examples.longest
-    is_kept = longest <= limit
-    cut = 0
-    for index in np.flatnonzero(~is_kept).tolist():
-        example = within[index]
-        if spec.dataset.overlong is Overlong.FAIL:
-            told = f"has {longest[index]} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"
-            problems.add(Broken(example.place, told))
-        elif spec.dataset.overlong is Overlong.TRUNCATE and example.weights.any():
-            is_kept[index] = True
-            cut += 1
-    problems.refuse()
-    if len(examples) and not is_kept.any():
+
+    def is_kept(part: Examples) -> NDArray[np.bool_]:
+        longest = part.longest
+        kept = longest <= limit
+        if spec.dataset.overlong is Overlong.TRUNCATE:
+            for index in np.flatnonzero(~kept).tolist():
+                kept[index] = part[index].weights.any()
+        return kept
+
+    within = examples.within(limit)
+    if spec.dataset.overlong is Overlong.FAIL:
+        _refuse_overlong(within, limit)
+    kept = within.only(is_kept)
+    if len(examples) and not len(kept):
         raise DataInvalid(
             f"every row is longer than maxLength ({limit} tokens) and nothing of what is learnt is left: raise it."
         )
-    return within.only(is_kept), cut
+    return kept, sum(int((part.longest > limit).sum()) for part in kept.parts())
+
+
+def _refuse_overlong(examples: Examples, limit: int) -> None:
+    """Raises DataInvalid with the first of those that are longer."""
+    problems = Problems()
+    for part in examples.parts():
+        longest = part.longest
+        for index in np.flatnonzero(longest > limit).tolist():
+            told = f"has {longest[index]} tokens, maxLength is {limit}: raise it, or set dataset.overlong to Truncate or Drop"
+            problems.add(Broken(part[index].place, told))
+    problems.refuse()
 
 
 def _held_out(examples: Examples, share: str, seed: int) -> tuple[Examples, Examples]:
-    """(train, validation), disjoint by row: examples of one row stay together. Drawn by `seed`. Raises DataInvalid when nothing would be left."""
-    _, place_of = np.unique(examples.table.places[examples.rows], return_inverse=True)
-    # Files of one name may come from several sources.
-    names, row_of = np.unique(place_of * len(examples) + examples.sources, return_inverse=True)
-    rows = len(names)
+    """(train, validation) of all of a table, disjoint by row: examples of one row stay together. Drawn by `seed`.
+
+    Raises DataInvalid when nothing would be left.
+    """
+    rows = int(examples.table.row_numbers[-1]) + 1
     count = max(1, round(rows * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
     if count >= rows:
         raise DataInvalid(f"dataset.validationSplit: {share} of {rows} rows leaves none to train on: hold out fewer.")
-    chosen = np.zeros(rows, np.bool_)
-    chosen[random.Random(seed).sample(range(rows), count)] = True
-    return examples.only(~chosen[row_of]), examples.only(chosen[row_of])
+    drawn = shuffle(rows, seed, 0, HELD_OUT)
+
+    def is_held(part: Examples) -> NDArray[np.bool_]:
+        return drawn.place_of(part.table.row_numbers[part.rows]) < count
+
+    return examples.only(lambda part: ~is_held(part)), examples.only(is_held)

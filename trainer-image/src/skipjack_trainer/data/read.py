@@ -1,4 +1,4 @@
-"""Files → rows, each with the place it stands in. Read as a stream: a file may be larger than memory, but for .json."""
+"""Files → rows, each with the place it stands in. Read as a stream: a file may be larger than memory, a row may not be of any size."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import DataInvalid
+from .strict_json import NoList, NotJson, items_of, parse_json
 
 BOM = b"\xef\xbb\xbf"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-FIELD_BYTES_MAX = 2**31 - 1
-"""Of one CSV field; Python's own limit is 128 KiB, which a long document passes."""
+ROW_BYTES_MAX = 2**24
+"""Of a line, a paragraph or a CSV field: some four million tokens, and a tokenizer takes a hundred bytes for each."""
 
 PARQUET_BYTES = 2**26
 """Of a table that are in memory at a time."""
+PARQUET_READ_BYTES = 2**20
+"""Of each column's pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +88,23 @@ def _json_row(raw: bytes, place: str) -> Row | Broken:
 
 def _json(path: Path, name: str) -> Iterator[Row | Broken]:
     with _text(path, name) as source:
-        text = source.read()
-    try:
-        rows = parse_json(text)
-    except json.JSONDecodeError as error:
-        raise DataInvalid(
-            f"{name}:{error.lineno}: not JSON: {error.msg} at column {error.colno}. One object a line? Then call it .jsonl."
-        ) from error
-    except ValueError as error:
-        raise DataInvalid(f"{name}: not JSON: {error}.") from error
-    if not isinstance(rows, list):
-        raise DataInvalid(f"{name}: expected a list of objects, found {_kind(rows)}.")
-    for number, values in enumerate(rows, 1):
-        yield _object(values, f"{name} row {number}")
+        try:
+            for number, values in enumerate(items_of(source), 1):
+                yield _object(values, f"{name} row {number}")
+        except NoList as error:
+            raise DataInvalid(f"{name}: expected a list of objects, found {_kind(error.value)}.") from error
+        except NotJson as error:
+            raise DataInvalid(
+                f"{name}:{error.line}: not JSON: {error.problem} at column {error.column}. One object a line? Then call it .jsonl."
+            ) from error
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise DataInvalid(f"{name}: not JSON: {error}.") from error
 
 
 def _csv(path: Path, name: str) -> Iterator[Row | Broken]:
-    csv.field_size_limit(FIELD_BYTES_MAX)
+    csv.field_size_limit(ROW_BYTES_MAX)
     with _text(path, name) as source:
         reader = csv.DictReader(source, restkey="", strict=True)
         number = 0
@@ -128,7 +132,8 @@ def _parquet(path: Path, name: str) -> Iterator[Row | Broken]:
 
     number = 0
     try:
-        table = pyarrow.parquet.ParquetFile(path)
+        # Page by page: else all of a row group's columns would be read at once.
+        table = pyarrow.parquet.ParquetFile(path, buffer_size=PARQUET_READ_BYTES, pre_buffer=False)
         for batch in table.iter_batches(_rows_at_once(table.metadata)):
             for values in batch.to_pylist():
                 number += 1
@@ -146,7 +151,7 @@ def _rows_at_once(told: Any) -> int:
 def _txt(path: Path, name: str) -> Iterator[Row | Broken]:
     """Paragraphs: an empty line ends one."""
     block: list[str] = []
-    begins = 0
+    begins = size_bytes = 0
     for line, raw in _lines(path, name):
         try:
             text = raw.decode().rstrip("\r\n")
@@ -154,7 +159,8 @@ def _txt(path: Path, name: str) -> Iterator[Row | Broken]:
             yield Broken(f"{name}:{line}", f"{_not_utf8(error)}: save the file as UTF-8")
             continue
         if text.strip():
-            begins = begins if block else line
+            begins, size_bytes = (begins, size_bytes + len(raw)) if block else (line, len(raw))
+            _refuse_too_long(size_bytes, f"{name}:{begins}", "an empty line ends a paragraph")
             block.append(text)
         elif block:
             yield Row(f"{name}:{begins}", {"text": "\n".join(block)})
@@ -166,6 +172,7 @@ def _txt(path: Path, name: str) -> Iterator[Row | Broken]:
 def _columns(path: Path, name: str) -> Iterator[Row | Broken]:
     """Sentences, a word a line: its first column is the word, its last one the tag. An empty line ends a sentence."""
     block: list[tuple[str, str, str]] = []
+    size_bytes = 0
     for line, raw in _lines(path, name):
         place = f"{name}:{line}"
         try:
@@ -182,6 +189,8 @@ def _columns(path: Path, name: str) -> Iterator[Row | Broken]:
         elif len(columns) < 2 or not columns[-1].strip():
             yield Broken(place, f"expected a word and its tag, found one column: {text.strip()[:40]!r}")
         else:
+            size_bytes = size_bytes + len(raw) if block else len(raw)
+            _refuse_too_long(size_bytes, block[0][2] if block else place, "an empty line ends a sentence")
             block.append((columns[0].strip(), columns[-1].strip(), place))
     yield from _sentence(block)
 
@@ -208,32 +217,25 @@ def _columns_iob1(path: Path, name: str) -> Iterator[Row | Broken]:
         yield row
 
 
-def parse_json(text: str) -> Any:
-    """As json.loads, for what JSON allows alone. Raises ValueError; a JSONDecodeError where the place is known."""
-    try:
-        values = json.loads(text, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if "\\u" in text:
-        try:
-            json.dumps(values, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"half of a surrogate pair (\\u{ord(error.object[error.start]):04x})") from None
-    return values
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON value")
-
-
 def _lines(path: Path, name: str) -> Iterator[tuple[int, bytes]]:
     """(number, line) without the byte order mark."""
     with _open(path) as source:
-        for line, raw in enumerate(source, 1):
+        for line, raw in enumerate(iter(partial(source.readline, ROW_BYTES_MAX), b""), 1):
             if line == 1:
                 _refuse_utf16(raw, name)
                 raw = raw.removeprefix(BOM)
+            _refuse_too_long(
+                len(raw) + 1, f"{name}:{line}", "is it one object a line, or a list, which is called .json?"
+            )
             yield line, raw
+
+
+def _refuse_too_long(size_bytes: int, place: str, hint: str) -> None:
+    """Raises DataInvalid: memory holds some rows at a time, so one may not be of any size."""
+    if size_bytes > ROW_BYTES_MAX:
+        raise DataInvalid(
+            f"{place}: a row of more than {ROW_BYTES_MAX // 2**20} MiB, more than any model reads at once: split it ({hint})."
+        )
 
 
 def _text(path: Path, name: str) -> io.TextIOWrapper:

@@ -4,56 +4,86 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .example import Example, Ragged, Table
+from .example import RUNS, Example, Ragged, Table, runs_of, utf8
+from .spool import mapped
 
 TOKENS = "input_ids"
 WEIGHTS = "weights"
-ROWS = "rows.npz"
+PLACES = "places"
+ROWS = "row_numbers"
 WHOLE = "whole.json"
 """Written last, with each array's type, and the digests of all files."""
+
+KINDS = {TOKENS: "int32", WEIGHTS: RUNS, PLACES: "uint8"}
+TELL_NO_CONTENT = (PLACES, f"{PLACES}.starts", ROWS)
+"""A file may be called otherwise."""
 
 
 class NotWhole(Exception):
     """A folder that holds no table, or a damaged one."""
 
 
-def write_table(examples: Iterable[Example], folder: Path) -> None:
-    """Into a new folder: a file for each array, and one for where each row's part of it begins. All examples have the same beside them."""
+def write_table(sources: Iterable[Iterable[Example]], folder: Path, words: int | None = None) -> tuple[int, ...]:
+    """Into a new folder, two files for each array: its values, and where each example's begin. All examples have the same beside
+    them, and no token is `words` or more. Returns how many there are of each source. Raises OSError."""
     folder.mkdir(parents=True)
-    rest = iter(examples)
-    first = list(_next(rest))
-    kinds = {TOKENS: "int32", WEIGHTS: "float32"}
-    kinds |= {name: array.dtype.name for example in first for name, array in example.beside.items()}
-    lengths: dict[str, list[int]] = {name: [] for name in kinds}
-    places = []
+    counts, number = [], -1
     with ExitStack() as stack:
-        files = {name: stack.enter_context((folder / name).open("wb")) for name in kinds}
-        for example in chain(first, rest):
-            for name, array in {TOKENS: example.input_ids, WEIGHTS: example.weights, **example.beside}.items():
-                array.astype(kinds[name], copy=False).tofile(files[name])
-                lengths[name].append(len(array))
-            places.append(example.place.encode())
-    starts = {name: np.concatenate([[0], np.cumsum(of_rows)]).astype(np.int64) for name, of_rows in lengths.items()}
-    del starts[WEIGHTS]
-    with (folder / ROWS).open("wb") as rows:
-        np.savez(rows, places=np.array(places, np.bytes_), **starts)
-    digests = {name: _digest(folder / name) for name in (*kinds, ROWS)}
-    (folder / WHOLE).write_text(json.dumps({"kinds": kinds, "digests": digests}))
+        narrow = {TOKENS: "uint16"} if words is not None and words <= 2**16 else {}
+        columns = {name: stack.enter_context(Column(folder / name, kind)) for name, kind in (KINDS | narrow).items()}
+        numbers = stack.enter_context((folder / ROWS).open("wb"))
+        for source in sources:
+            counts.append(0)
+            place = None
+            for example in source:
+                if number < 0:
+                    kinds = {name: array.dtype.name for name, array in example.beside.items()}
+                    columns |= {name: stack.enter_context(Column(folder / name, kind)) for name, kind in kinds.items()}
+                # What one row gives stands together; a file of the same name may be of another source.
+                number, place = number + (example.place != place), example.place
+                numbers.write(number.to_bytes(8, sys.byteorder))
+                arrays = {TOKENS: example.input_ids, WEIGHTS: runs_of(example.weights), PLACES: utf8(example.place)}
+                for name, array in (arrays | dict(example.beside)).items():
+                    columns[name].add(array)
+                counts[-1] += 1
+    files = [file.name for file in sorted(folder.iterdir())]
+    told = {"kinds": {name: column.kind for name, column in columns.items()}}
+    (folder / WHOLE).write_text(json.dumps(told | {"digests": {name: _digest(folder / name) for name in files}}))
+    return tuple(counts)
 
 
-def _next(examples: Iterable[Example]) -> Iterable[Example]:
-    for example in examples:
-        yield example
-        return
+class Column:
+    """One array of each example, on its way into two files."""
+
+    def __init__(self, file: Path, kind: str) -> None:
+        self.kind, self.end = kind, 0
+        self.values = file.open("wb")
+        self.starts = file.with_name(f"{file.name}.starts").open("wb")
+        self._tell()
+
+    def add(self, array: NDArray[Any]) -> None:
+        self.values.write(np.ascontiguousarray(array, self.kind).data)
+        self.end += len(array)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.starts.write(self.end.to_bytes(8, sys.byteorder))
+
+    def __enter__(self) -> Column:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.values.close()
+        self.starts.close()
 
 
 def read_table(folder: Path) -> Table:
@@ -65,23 +95,15 @@ def read_table(folder: Path) -> Table:
             raise NotWhole(f"{folder}: its files are not those that were written.")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"{folder}: {error}") from error
-    with np.load(folder / ROWS) as rows:
-        starts = {name: rows[name] for name in rows}
-    places, of_tokens = starts.pop("places"), starts.pop(TOKENS)
-    beside = {name: Ragged(_mapped(folder / name, kinds[name]), begins) for name, begins in starts.items()}
-    # Not of `places`: a file may be called otherwise.
-    content = "".join(f"{name} {digests[name]}" for name in sorted(kinds)).encode()
-    digest = hashlib.sha256(
-        content + b"".join(begins.tobytes() for begins in (of_tokens, *starts.values()))
-    ).hexdigest()
-    return Table(
-        _mapped(folder / TOKENS, "int32"), _mapped(folder / WEIGHTS, "float32"), of_tokens, places, digest, beside
-    )
-
-
-def _mapped(path: Path, kind: str) -> NDArray[Any]:
-    # A plain view: slices of numpy's own memmap take five times as long.
-    return np.asarray(np.memmap(path, kind, mode="r")) if path.stat().st_size else np.empty(0, kind)
+    ragged = {
+        name: Ragged(mapped(folder / name, kind), mapped(folder / f"{name}.starts", "int64"))
+        for name, kind in kinds.items()
+    }
+    tokens, weights, places = (ragged.pop(name) for name in KINDS)
+    content = "".join(f"{name} {digests[name]}" for name in sorted(digests) if name not in TELL_NO_CONTENT)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    numbers = mapped(folder / ROWS, "int64")
+    return Table(tokens.values, tokens.starts, weights, places, numbers, digest, ragged)
 
 
 def _digest(file: Path) -> str:

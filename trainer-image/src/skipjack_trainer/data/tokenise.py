@@ -15,6 +15,8 @@ Item = TypeVar("Item")
 
 BATCH_CHARACTERS = 2**20
 """Of text that are tokenised at once: bounds memory, and gives each core of a large machine some rows."""
+BATCH_ROWS = 2**12
+"""The most of them: what a tokenizer tells of a row of few words takes more than the words."""
 
 
 def tokenised(rows: Iterable[Rendered | Broken], tokenizer: Any) -> Iterator[Example | Broken]:
@@ -30,7 +32,7 @@ def in_batches(rows: Iterable[Item], characters_of: Callable[[Item], int]) -> It
     for row in rows:
         batch.append(row)
         characters += characters_of(row)
-        if characters >= BATCH_CHARACTERS:
+        if characters >= BATCH_CHARACTERS or len(batch) >= BATCH_ROWS:
             yield batch
             batch, characters = [], 0
     if batch:

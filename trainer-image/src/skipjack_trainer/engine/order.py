@@ -1,47 +1,55 @@
-"""Which examples a step learns from: a function of the seed and the step, whatever the hardware."""
+"""Which examples a step learns from: a function of the seed and the step, whatever the hardware, in memory for a step alone."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-from numpy.typing import NDArray
 
-from skipjack.mixture import UNIT, Mixture, Share
+from skipjack.mixture import Mixture, Share
+
+from ..data.shuffle import Numbers, shuffle
 
 PHASES = 1
-"""Sets the draw of a source's phases apart from that of an epoch's order."""
+"""Sets the order in which a source's rows take turns apart from that of an epoch."""
 
 
 def step_examples(step: int, batch: int, mixture: Mixture, seed: int, total: int) -> list[int]:
     """Examples of `step` (from 0): the next `batch` of epoch after epoch, `total` examples in all. Those of the mixture's first
     source are the first examples, and so on."""
-    positions = range(step * batch, min((step + 1) * batch, total))
-    places = (mixture.epoch_of(position) for position in positions)
-    return [int(order(mixture, seed, epoch)[place]) for epoch, place in places]
+    places: dict[int, list[int]] = {}
+    for position in range(step * batch, min((step + 1) * batch, total)):
+        epoch, place = mixture.epoch_of(position)
+        places.setdefault(epoch, []).append(place)
+    return [
+        example
+        for epoch, some in places.items()
+        for example in order(mixture, seed, epoch, np.array(some, np.int64)).tolist()
+    ]
 
 
-@lru_cache(maxsize=2)  # a step asks for it once an example, and may end one epoch and begin the next
-def order(mixture: Mixture, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The examples of `epoch`, in their order: a permutation by (seed, epoch) of all that its sources give."""
-    counts = [share_of(share, number, seed, epoch) for number, share in enumerate(mixture.shares)]
-    given = np.repeat(np.arange(sum(share.rows for share in mixture.shares)), np.concatenate(counts))
-    return given[np.random.default_rng((seed, epoch)).permutation(len(given))]
+def order(mixture: Mixture, seed: int, epoch: int, places: Numbers) -> Numbers:
+    """The examples at these places of `epoch`, in an order by (seed, epoch) of all that its sources give."""
+    before, after = mixture.seen_before(epoch), mixture.seen_before(epoch + 1)
+    drawn = shuffle(after - before, seed, epoch).at(places)
+    found = np.empty_like(drawn)
+    given = rows = 0
+    for number, share in enumerate(mixture.shares):
+        count = share.seen_before(epoch + 1) - share.seen_before(epoch)
+        is_of = (drawn >= given) & (drawn < given + count)
+        found[is_of] = rows + given_by(share, number, seed, epoch, drawn[is_of] - given)
+        given, rows = given + count, rows + share.rows
+    return found
 
 
-def share_of(share: Share, number: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """[rows]: how often `epoch` has each row of the source `number`.
+def given_by(share: Share, number: int, seed: int, epoch: int, places: Numbers) -> Numbers:
+    """The rows at these places of all that the source `number` gives to `epoch`.
 
-    Row i has been seen ⌊e·weight + pᵢ/rows⌋ times before epoch e, where the phases p are a permutation of 0 … rows - 1 by
-    (seed, number). So no count is ever 1 or more from e·weight, and together they are ⌊e·weight·rows⌋ (Hermite's identity).
+    Its rows take turns, in an order by (seed, number): epoch after epoch takes the next ones, so that after e epochs, which are
+    ⌊e·weight·rows⌋ rows, each has been seen e·weight times, give or take less than one.
     """
-    phases = np.random.default_rng((seed, number, PHASES)).permutation(share.rows)
-
-    def before(epoch: int) -> NDArray[np.int64]:
-        whole, part = share.passes_before(epoch)
-        return whole + (part * share.rows + phases * UNIT >= UNIT * share.rows)
-
-    return before(epoch + 1) - before(epoch)
+    before, after = share.seen_before(epoch), share.seen_before(epoch + 1)
+    if (after - before) % max(1, share.rows) == 0:
+        return places % max(1, share.rows)  # all of them equally often: whose turn it is doesn't matter
+    return shuffle(share.rows, seed, number, PHASES).at((before + places) % share.rows)
 
 
 def draw_seed(seed: int, step: int, example: int) -> int:

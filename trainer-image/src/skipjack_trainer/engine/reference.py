@@ -29,7 +29,8 @@ from .objective import autocast
 from .peers import Peers
 
 CHUNK = 1024
-"""Examples that micro-batches are made of at a time: making them of all of a large dataset takes the square of their number."""
+"""Examples that micro-batches are made of at a time, and that ranks tell each other of: of all of a large dataset it would take the
+square of their number to make them, and an object for each to tell."""
 
 
 def refer(
@@ -40,7 +41,7 @@ def refer(
     if survey is None or not len(examples):
         return examples
     file = kept / f"{key_of(base, spec, examples)}.npy"
-    known = np.load(file) if file.is_file() else None
+    known = np.load(file, mmap_mode="r") if file.is_file() else None
     # Another pod of the gang may not have it: then all measure, each its share.
     if not all(peers.everyones(known is not None)):
         known = _measured(base, survey, spec, examples, device, peers)
@@ -60,18 +61,21 @@ def _measured(
     """fp32 [n, k]. The same for every number of ranks: each measures every world-th micro-batch."""
     base.eval()
     subject = Subject(base, None, spec, (), device, lambda: autocast(spec, device))
-    chunks = [range(start, min(start + CHUNK, len(examples))) for start in range(0, len(examples), CHUNK)]
-    groups = [members for chunk in chunks for members in grouped(examples, chunk, spec, base.config)]
+    measured = []
     with layer_by_layer(base, device):
-        mine = [
-            (members, survey(subject, [examples[index] for index in members]))
-            for members in groups[peers.rank :: peers.world]
-        ]
-    everyones = [told for part in peers.everyones(mine) for told in part]
-    values = np.empty((len(examples), everyones[0][1].shape[1]), np.float32)
-    for members, measured in everyones:
-        values[members] = measured
-    return values
+        for begin in range(0, len(examples), CHUNK):
+            indices = range(begin, min(begin + CHUNK, len(examples)))
+            groups = grouped(examples, indices, spec, base.config)
+            mine = [
+                (members, survey(subject, [examples[index] for index in members]))
+                for members in groups[peers.rank :: peers.world]
+            ]
+            everyones = [told for part in peers.everyones(mine) for told in part]
+            values = np.empty((len(indices), everyones[0][1].shape[1]), np.float32)
+            for members, told in everyones:
+                values[np.array(members) - begin] = told
+            measured.append(values)
+    return np.concatenate(measured)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 
     path: str
     size_bytes: int
+    digest: str | None = None
+    """SHA-256 of what it contains, in hex, where the store tells it."""
 
 
 class Store(Protocol):
@@ -104,6 +106,9 @@ class Access:
     """URI prefix → name of the Secret."""
     plain_registries: frozenset[str] = frozenset()
     """HOST:PORT of the registries that are spoken to without TLS."""
+    models: Path | None = None
+    """Where weights are kept for other jobs, and take at most `models_bytes`."""
+    models_bytes: int = 0
 
     def secret(self, uri: str) -> Secret | None:
         """The Secret that opens `uri`: that of the longest prefix."""
@@ -121,6 +126,13 @@ class Access:
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
     """The places of the files once they are in the folder `into`. Raises NoSpace before it begins when they won't fit."""
+    refuse_too_large(entries, into)
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        return list(threads.map(lambda entry: store.get(entry.path, into), entries))
+
+
+def refuse_too_large(entries: Sequence[Entry], into: Path) -> None:
+    """Makes the folder. Raises NoSpace when what it lacks of the files won't fit."""
     into.mkdir(parents=True, exist_ok=True)
     needed = sum(entry.size_bytes for entry in entries if not (into / entry.path).is_file())
     free = shutil.disk_usage(into).free
@@ -128,9 +140,6 @@ def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
         raise NoSpace(
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        return list(threads.map(lambda entry: store.get(entry.path, into), entries))
-
 
 def send(store: Store, files: Mapping[str, Path]) -> None:
     """Stores the files, each by its path in the store."""

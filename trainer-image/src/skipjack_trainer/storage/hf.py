@@ -55,8 +55,11 @@ class Hub:
         tree = self._try(
             lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=commit, recursive=True))
         )
-        files = (item for item in tree if hasattr(item, "size") and item.path != OWN)
-        return [Entry(item.path, item.size) for item in files if item.path.startswith(prefix)]
+        return [
+            Entry(item.path, item.size, item.lfs.sha256 if item.lfs else None)
+            for item in tree
+            if hasattr(item, "size") and item.path != OWN and item.path.startswith(prefix)
+        ]
 
     def get(self, path: str, into: Path) -> Path:
         commit = self.commit

@@ -11,7 +11,7 @@ from typing import Any
 
 from skipjack.api.v1alpha1.dataset import Task
 
-from ..read import parse_json
+from ..strict_json import parse_json
 
 
 class RowProblem(Exception):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..example import Example
+from ..tokenise import BATCH_CHARACTERS, BATCH_ROWS
 
 Row = TypeVar("Row")
 
@@ -19,8 +20,6 @@ TOKEN_TYPES = "token_types"
 TAGS = "tags"
 """int32, one a token: the number of its label, where it has a weight."""
 
-BATCH_CHARACTERS = 2**20
-
 
 def encoded(rows: Iterable[tuple[Row, str, str | None]], tokenizer: Any) -> Iterator[tuple[Row, Any]]:
     """(row, first text, second text) → (row, encoding), in their order. The texts of one call all are pairs, or all are not."""
@@ -28,7 +27,7 @@ def encoded(rows: Iterable[tuple[Row, str, str | None]], tokenizer: Any) -> Iter
     characters = 0
     for entry in rows:
         is_other_kind = batch and (batch[0][2] is None) is not (entry[2] is None)
-        if is_other_kind or characters >= BATCH_CHARACTERS:
+        if is_other_kind or characters >= BATCH_CHARACTERS or len(batch) >= BATCH_ROWS:
             yield from _batch(batch, tokenizer)
             batch, characters = [], 0
         batch.append(entry)

@@ -123,9 +123,11 @@ def judge(spec: ResolvedSpec, examples: Examples, field: str) -> None:
         )
     if judgements is None:
         return
-    labels = judgements.values[examples.rows]
-    if labels.all() or not labels.any():
-        kind = str(bool(labels[0])).lower()
+    labels = (judgements.values[part.rows] for part in examples.parts())
+    counts = [(len(some), np.count_nonzero(some)) for some in labels]
+    rows, desirable = (sum(some) for some in zip(*counts, strict=True))
+    if desirable in (0, rows):
+        kind = str(desirable > 0).lower()
         raise DataInvalid(
             f"dataset.{field}: the label of every row is {kind}; {loss.value} learns from the difference: bring answers of both kinds."
         )
