@@ -141,6 +141,7 @@ def refuse_too_large(entries: Sequence[Entry], into: Path) -> None:
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
 
+
 def send(store: Store, files: Mapping[str, Path]) -> None:
     """Stores the files, each by its path in the store."""
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
