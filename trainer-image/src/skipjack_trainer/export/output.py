@@ -7,15 +7,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from skipjack.api.v1alpha1.finetunejob import IfExists
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
 
-from ..engine.checkpoint import digest
+from ..engine.checkpoint import Files, digest
 from ..errors import OutputExists
 from ..storage import Access, Store, open_store
+from .card import CARD
 
 MARK = "skipjack.json"
 """Stored last: a folder without it holds no result."""
@@ -73,24 +75,39 @@ class Output:
         files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
         for name in names:
             self.store.put(folder / name, f"{self.path}/{name}")
-        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
         mark_file = folder / MARK
-        mark_file.write_text(
-            json.dumps(
-                {
-                    "job": f"{self.spec.namespace}/{self.spec.job_name}",
-                    "jobUid": self.spec.job_uid,
-                    "result": told.model_dump(),
-                    "model": self.spec.model.uri,
-                    "method": self.spec.method.model_dump(mode="json", exclude_none=True),
-                    "lineage": list(lineage),
-                    "files": files,
-                }
-            )
-        )
+        told, text = self._mark(result, files, lineage)
+        mark_file.write_text(text)
         self.store.put(mark_file, mark)
         return told
+
+    def complete(self, result: Result, files: Files, card: str) -> Result:
+        """The stored result with further files, and with a card that tells of them; its address and digest anew."""
+        mark = self._read(f"{self.path}/{MARK}")
+        with TemporaryDirectory() as scratch:
+            own, told_file = Path(scratch) / CARD, Path(scratch) / MARK
+            own.write_text(card)
+            known = mark["files"] | files | {CARD: {"bytes": own.stat().st_size, "sha256": digest(own)}}
+            told, text = self._mark(result, known, mark["lineage"])
+            told_file.write_text(text)
+            self.store.put(own, f"{self.path}/{CARD}")
+            self.store.put(told_file, f"{self.path}/{MARK}")
+        return told
+
+    def _mark(self, result: Result, files: Files, lineage: Sequence[str]) -> tuple[Result, str]:
+        """The result with its address and digest, and what the mark says of it."""
+        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
+        mark = {
+            "job": f"{self.spec.namespace}/{self.spec.job_name}",
+            "jobUid": self.spec.job_uid,
+            "result": told.model_dump(),
+            "model": self.spec.model.uri,
+            "method": self.spec.method.model_dump(mode="json", exclude_none=True),
+            "lineage": list(lineage),
+            "files": files,
+        }
+        return told, json.dumps(mark)
 
     def _forget_the_one_before(self, mark: str) -> None:
         """The result that is replaced is none from here on; with it go the checkpoints that it kept."""
