@@ -77,12 +77,12 @@ def make(whole: Whole, wanted: ResolvedFormat, folder: Path) -> tuple[Path, floa
     folder.mkdir(parents=True)
     form = FORMATS[wanted.type]
     form.write(whole, wanted.quantization, folder)
-    far, close = form.differs(whole, wanted.quantization, folder), form.close(whole, wanted.quantization)
-    if not far <= close:
+    far = form.differs(whole, wanted.quantization, folder)
+    if much := form.bound(whole, wanted.quantization).exceeded(far):
         raise ExportFailed(
-            f"output.formats: {wanted.title} differs by {far:.3g} from the model as it was trained, more than {close:.3g}: leave it out."
+            f"output.formats: what {wanted.title} says differs {much}, from what the model says as it was trained: leave it out, or choose another."
         )
-    return folder, far
+    return folder, far.greatest
 
 
 def store(made: tuple[Path, float], wanted: ResolvedFormat, told: Plan, output: Output) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -91,12 +92,28 @@ def said(model: Any, samples: Sequence[Inputs], head: Head) -> list[Said]:
     return told
 
 
-def difference(ours: Sequence[Said], theirs: Sequence[Said]) -> float:
-    """The greatest."""
-    pairs = (pair for one, other in zip(ours, theirs, strict=True) for pair in zip(one, other, strict=True))
-    return max(float(np.abs(one - other).max()) for one, other in pairs)
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Between what two models say."""
+
+    greatest: float
+    share: float
+    """Root mean square over all that was compared, less what all values of a position have in common (which changes no probability), as a
+    share of their standard deviation: of models that have nothing to do with each other 1.4."""
 
 
-def spread(told: Sequence[Said]) -> float:
-    """By how much the values of a row's outputs differ from each other: the measure that a difference is seen by. 1 at least."""
-    return max(1.0, *(float(output.std()) for one in told for output in one))
+FLOOR = 0.5
+"""Of the standard deviation: what hardly differs from each other is not measured by that."""
+
+
+def difference(ours: Sequence[Said], theirs: Sequence[Said]) -> Difference:
+    pairs = [pair for one, other in zip(ours, theirs, strict=True) for pair in zip(one, other, strict=True)]
+    apart = [other - one for one, other in pairs]
+    moved = np.concatenate([(each - each.mean(axis=-1, keepdims=True)).ravel() for each in apart])
+    usual = np.concatenate([(one - one.mean(axis=-1, keepdims=True)).ravel() for one, _ in pairs])
+    share = root_mean_square(moved) / max(FLOOR, root_mean_square(usual))
+    return Difference(max(float(np.abs(each).max()) for each in apart), share)
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

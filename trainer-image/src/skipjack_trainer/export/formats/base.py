@@ -10,9 +10,26 @@ from typing import Any
 from skipjack.api.v1alpha1.formats import FormatQuantization
 
 from ...shape import Head
-from ..whole import Whole
+from ..samples import Difference
+from ..whole import CLOSE, Whole
 
 Quantization = FormatQuantization | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Of a difference; None: not judged."""
+
+    greatest: float | None = None
+    share: float | None = None
+
+    def exceeded(self, far: Difference) -> str | None:
+        """What of it is more than may be, as the end of a sentence. NaN is."""
+        if self.greatest is not None and not far.greatest <= self.greatest:
+            return f"by {far.greatest:.3g} at most, more than {self.greatest:g}"
+        if self.share is not None and not far.share <= self.share:
+            return f"by {far.share:.1%} of what they differ from each other, more than {self.share:.0%}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +40,17 @@ class Format:
     """(config, tokenizer, head, quantization) → why such a model can't be written so, as the end of a sentence; with what can."""
     write: Callable[[Whole, Quantization, Path], None]
     """Into an empty folder."""
-    differs: Callable[[Whole, Quantization, Path], float]
-    """Runs what was written by its own reader: the greatest difference from what the model as it was trained said."""
-    close: Callable[[Whole, Quantization], float]
-    """How great that may be."""
+    differs: Callable[[Whole, Quantization, Path], Difference]
+    """Runs what was written by its own reader: how it differs from what the model as it was trained said."""
+    bound: Callable[[Whole, Quantization], Bound]
+    """How much it may."""
 
 
-SHARES: Mapping[Quantization, float] = {
-    FormatQuantization.F16: 0.05,
-    FormatQuantization.BF16: 0.25,
-    FormatQuantization.Q8_0: 0.4,
-    FormatQuantization.INT4: 2.0,
+EXACT = Bound(CLOSE)
+SHARES: Mapping[Quantization, Bound] = {
+    FormatQuantization.F16: Bound(share=0.01),
+    FormatQuantization.BF16: Bound(share=0.1),
+    FormatQuantization.Q8_0: Bound(share=0.2),
+    FormatQuantization.INT4: Bound(share=0.8),
 }
-"""What rounding weights may change of logits, as a share of their standard deviation: some four times what was seen of tiny random models and
-of SmolLM2 (docs/exports.md has the figures). A tensor at the wrong place changes them by several times that."""
+"""Of weights that are rounded: some two to four times what was seen of tiny random models and of SmolLM2 (docs/exports.md has the figures)."""

@@ -10,13 +10,13 @@ import torch
 
 from ...errors import ExportFailed
 from ...shape import Head
-from ..samples import positions
+from ..samples import Difference, difference, positions
 from ..whole import Whole
-from .base import SHARES, Format, Quantization
+from .base import SHARES, Bound, Format, Quantization
 
 LIKELIEST = 1000
 """Tokens whose probabilities are compared."""
-EXACT = 0.02
+TABLED = Bound(0.02)
 """llama.cpp has GELU from a table in 16 bits: with all weights in fp32 a Gemma's logits differ by some thousandths."""
 JUDGED = 4
 """Positions of a row."""
@@ -49,7 +49,7 @@ def write(whole: Whole, quantization: Quantization, folder: Path) -> None:
     )
 
 
-def differs(whole: Whole, quantization: Quantization, folder: Path) -> float:
+def differs(whole: Whole, quantization: Quantization, folder: Path) -> Difference:
     """In log-probabilities of the likeliest next tokens. Raises ExportFailed where texts become other tokens."""
     from ..llama_cpp.families import context_of
     from ..llama_cpp.reader import ask
@@ -69,12 +69,12 @@ def differs(whole: Whole, quantization: Quantization, folder: Path) -> float:
             raise ExportFailed(
                 f"output.formats: llama.cpp makes other tokens of {text[:60]!r} than the model's tokenizer ({tokens[:12]}, not {own[:12]})."
             )
-    pairs = zip(expected, told.likely, strict=True)
-    return max(abs(float(row[token]) - value) for row, said in pairs for token, value in said.items())
+    ours = [[row[list(likely)]] for row, likely in zip(expected, told.likely, strict=True)]
+    return difference(ours, [[np.array(list(likely.values()), np.float32)] for likely in told.likely])
 
 
-def close(whole: Whole, quantization: Quantization) -> float:
-    return SHARES.get(quantization, EXACT) * whole.spread
+def bound(whole: Whole, quantization: Quantization) -> Bound:
+    return SHARES.get(quantization, TABLED)
 
 
-GGUF = Format(refusal, write, differs, close)
+GGUF = Format(refusal, write, differs, bound)

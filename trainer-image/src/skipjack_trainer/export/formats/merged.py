@@ -12,9 +12,9 @@ import torch
 from skipjack.api.v1alpha1.formats import FormatQuantization
 
 from ...shape import Head
-from ..samples import difference, said
-from ..whole import CLOSE, Whole, load_stored
-from .base import SHARES, Format, Quantization
+from ..samples import Difference, difference, said
+from ..whole import Whole, load_stored
+from .base import EXACT, SHARES, Bound, Format, Quantization
 
 ROUNDED = {torch.float16: SHARES[FormatQuantization.F16], torch.bfloat16: SHARES[FormatQuantization.BF16]}
 BESIDE = ("*.json", "*.jinja", "*.model", "*.txt")
@@ -42,12 +42,12 @@ def write(whole: Whole, quantization: Quantization, folder: Path) -> None:
     config.write_text(json.dumps(told, indent=2))
 
 
-def differs(whole: Whole, quantization: Quantization, folder: Path) -> float:
+def differs(whole: Whole, quantization: Quantization, folder: Path) -> Difference:
     return difference(whole.said, said(load_stored(folder, whole.head), whole.samples, whole.head))
 
 
-def close(whole: Whole, quantization: Quantization) -> float:
-    return ROUNDED.get(whole.dtype, CLOSE) * whole.spread
+def bound(whole: Whole, quantization: Quantization) -> Bound:
+    return ROUNDED.get(whole.dtype, EXACT)
 
 
-MERGED = Format(refusal, write, differs, close)
+MERGED = Format(refusal, write, differs, bound)

@@ -9,13 +9,14 @@ from skipjack.api.v1alpha1.formats import FormatQuantization
 
 from ...shape import Head
 from ..onnx import genai, graph
-from ..whole import CLOSE, Whole
-from .base import SHARES, Format, Quantization
+from ..samples import Difference
+from ..whole import Whole
+from .base import EXACT, SHARES, Bound, Format, Quantization
 
 WRITTEN_HERE = frozenset({"phi3small"})
 """Families whose layers are our own: no tracer has seen them."""
 
-APPROXIMATE = 1e-2
+APPROXIMATE = Bound(1e-2)
 """ONNX Runtime approximates Gemma's GELU."""
 
 
@@ -34,16 +35,16 @@ def write(whole: Whole, quantization: Quantization, folder: Path) -> None:
         graph.write(whole, folder)
 
 
-def differs(whole: Whole, quantization: Quantization, folder: Path) -> float:
+def differs(whole: Whole, quantization: Quantization, folder: Path) -> Difference:
     if genai.builds(whole.config, whole.head):
         return genai.differs(whole, folder, is_exact=quantization is None)
     return graph.differs(whole, folder)
 
 
-def close(whole: Whole, quantization: Quantization) -> float:
+def bound(whole: Whole, quantization: Quantization) -> Bound:
     if quantization:
-        return SHARES[quantization] * whole.spread
-    return APPROXIMATE if whole.config.model_type.startswith("gemma") else CLOSE
+        return SHARES[quantization]
+    return APPROXIMATE if whole.config.model_type.startswith("gemma") else EXACT
 
 
-ONNX = Format(refusal, write, differs, close)
+ONNX = Format(refusal, write, differs, bound)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...shape import Head
-from ..samples import Said, difference, given, judged, outputs_of, together
+from ..samples import Difference, Said, difference, given, judged, outputs_of, together
 from ..whole import Whole
 
 TRACED = (2, 8)
@@ -109,12 +109,12 @@ def in_silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def differs(whole: Whole, folder: Path) -> float:
+def differs(whole: Whole, folder: Path) -> Difference:
     """Row by row, and all rows as one batch."""
     alone = [said_of(folder, given(sample), whole)[0] for sample in whole.samples]
     padding = whole.config.pad_token_id
     batch = together(whole.samples, padding if padding is not None else 0)
-    return max(difference(whole.said, alone), difference(whole.said, said_of(folder, batch, whole)))
+    return difference([*whole.said, *whole.said], [*alone, *said_of(folder, batch, whole)])
 
 
 def said_of(folder: Path, inputs: dict[str, torch.Tensor], whole: Whole) -> list[Said]:
