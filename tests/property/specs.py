@@ -84,6 +84,20 @@ integrations = st.lists(
     max_size=2,
     unique_by=lambda own: own["type"],
 )
+formats = st.lists(
+    st.sampled_from(
+        [
+            {"type": "Adapter"},
+            {"type": "Merged"},
+            {"type": "ONNX"},
+            {"type": "ONNX", "quantization": "INT4"},
+            {"type": "GGUF", "quantization": "F16"},
+            {"type": "GGUF", "quantization": "Q8_0"},
+        ]
+    ),
+    max_size=6,
+    unique_by=str,
+)
 
 specs = st.fixed_dictionaries(
     {
@@ -92,7 +106,7 @@ specs = st.fixed_dictionaries(
             {"train": st.lists(sources, min_size=1, max_size=4)},
             optional={"stride": st.integers(0, 7), "instruction": nasty.filter(bool)},
         ),
-        "output": st.fixed_dictionaries({"uri": claims | buckets}),
+        "output": st.fixed_dictionaries({"uri": claims | buckets}, optional={"formats": formats}),
     },
     optional={
         "method": methods,

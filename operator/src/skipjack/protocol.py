@@ -62,6 +62,7 @@ class FailureReason(StrEnum):
     PEER_LOST = "PeerLost"
     INTERRUPTED = "Interrupted"
     STORAGE_FAILED = "StorageFailed"
+    EXPORT_FAILED = "ExportFailed"
     DISRUPTED = "Disrupted"
     CANCELLED = "Cancelled"
     IMAGE_UNAVAILABLE = "ImageUnavailable"
@@ -87,6 +88,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 20
     STORAGE_FAILED = 21
     MODEL_UNSUPPORTED = 22
+    EXPORT_FAILED = 23
 
     @property
     def reason(self) -> FailureReason:
@@ -118,6 +120,19 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class StoredFormat(Message):
+    """One form of a result, as it lies in the output."""
+
+    type: str
+    quantization: str | None = None
+    path: str
+    """Its folder in the output; '.': the output itself."""
+    digest: str
+    bytes: int
+    difference: float | None = None
+    """The greatest from the model as it was trained, in logits, or in log-probabilities; None where nothing was converted."""
+
+
 class Result(Message):
     """The termination message of rank 0: enough alone to tell the story, at most TERMINATION_BYTES_MAX bytes as JSON."""
 
@@ -132,6 +147,8 @@ class Result(Message):
     output_uri: str | None = None
     output_digest: str | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    formats: tuple[StoredFormat, ...] = ()
+    """Those that were asked for."""
 
     def encode(self) -> str:
         """JSON that fits: a message that is too long loses its end, and says so."""

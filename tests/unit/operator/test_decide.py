@@ -7,7 +7,7 @@ import pytest
 from tests.builders import catalogue, node_type
 
 from skipjack.api.v1alpha1.status import ConditionType
-from skipjack.protocol import ExitCode, FailureReason, Result
+from skipjack.protocol import ExitCode, FailureReason, Result, StoredFormat
 from skipjack_operator.decide import Decision, decide, next_status
 
 from .world import LONG_AGO, NOW, attempt, ended, job, pod, seen, told, true
@@ -142,9 +142,23 @@ def test_a_completed_attempt_completes_the_job_with_its_result() -> None:
     assert decision.status["output"] == {"uri": "pvc://models/result", "digest": "sha256:1", "metrics": {"loss": "0.5"}}
 
 
+def test_the_forms_of_a_result_stand_in_the_status() -> None:
+    form = StoredFormat(type="GGUF", quantization="Q8_0", path="gguf-q8_0", digest="sha256:2", bytes=7, difference=0.01)
+    result = Result(output_uri="pvc://models/result", output_digest="sha256:1", formats=(form,))
+    output = decide(seen(job(told()), (attempt(1, "Complete"),), (ended(0, result),))).status["output"]
+    told_of = {"type": "GGUF", "quantization": "Q8_0", "path": "gguf-q8_0", "digest": "sha256:2", "bytes": 7}
+    assert output["formats"] == [told_of | {"difference": "0.01"}]
+
+
 @pytest.mark.parametrize(
     "reason",
-    [FailureReason.DATA_INVALID, FailureReason.MODEL_NOT_FOUND, FailureReason.OUTPUT_EXISTS, FailureReason.DIVERGED],
+    [
+        FailureReason.EXPORT_FAILED,
+        FailureReason.DATA_INVALID,
+        FailureReason.MODEL_NOT_FOUND,
+        FailureReason.OUTPUT_EXISTS,
+        FailureReason.DIVERGED,
+    ],
 )
 def test_what_would_fail_again_fails_the_job_at_once_in_the_trainers_words(reason: FailureReason) -> None:
     said = Result(reason=reason, message="line 3: no messages")

@@ -63,3 +63,7 @@ class Interrupted(TrainerError):
 
 class StorageFailed(TrainerError):
     reason = FailureReason.STORAGE_FAILED
+
+
+class ExportFailed(TrainerError):
+    reason = FailureReason.EXPORT_FAILED

@@ -37,6 +37,8 @@ PACKS_BY_SEGMENTS = PACKS - {"phi3small"}
 PLAIN_HEADS = PACKS_BY_SEGMENTS | {"gpt2"}
 """Families for which a test holds that logits are the last hidden states times the head's weight: not scaled, not capped."""
 
+WITHOUT_SDPA = frozenset({"gemma2"})
+"""Families whose attention torch's own kernels don't have: Gemma 2 caps its scores."""
 
 COUNTS_FROM_PADDING = frozenset(
     {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
@@ -178,7 +180,12 @@ def recomputing(model: Any) -> Any:
 
 def attention_of(spec: ResolvedSpec, config: Any) -> str:
     """The attention that a job's rows need, by the name that transformers knows it by."""
-    return attention.register() if spec.dataset.packing and config.model_type in PACKS_BY_SEGMENTS else "sdpa"
+    return attention.register() if spec.dataset.packing and config.model_type in PACKS_BY_SEGMENTS else alone(config)
+
+
+def alone(config: Any) -> str:
+    """The attention of rows that share no sequence."""
+    return "eager" if config.model_type in WITHOUT_SDPA else "sdpa"
 
 
 def head_of(model: Any) -> tuple[torch.nn.Module, torch.nn.Linear] | None:

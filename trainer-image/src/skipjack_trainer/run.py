@@ -4,6 +4,7 @@ spec → storage (fetch) → data (check, render, pack) → model (load) → met
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import closing
 from functools import partial
@@ -23,15 +24,17 @@ from .engine.best import refuse_unmeasured
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Told, train
 from .engine.objective import Objective
-from .engine.peers import join
+from .engine.peers import Peers, join
 from .engine.reference import refer
 from .engine.stop import Stop
 from .engine.strategies import STRATEGIES
 from .engine.trainee import Trainee, make_optimizer
 from .errors import ConfigurationInvalid
 from .export.card import CARD
+from .export.exports import exported, plan
+from .export.formats import refuse_formats
 from .export.needs import Size
-from .export.output import open_output
+from .export.output import Output, open_output
 from .fast import quicken
 from .finish import bring_best, finish
 from .in_turn import in_turn
@@ -41,6 +44,7 @@ from .model import facts_of, fetch_model, load_model, load_tokenizer, read_confi
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .start import find
+from .storage import Access
 from .tasks import RECIPES, Recipe
 from .tell import first_sample, nothing, say, step_line, step_sample
 
@@ -61,11 +65,23 @@ def run(pod: Pod, stop: Stop) -> Result:
     peers.barrier()
     done = output.finished()
     peers.barrier()
-    if done is not None:
-        peers.leave()
+    if done is None:
+        done = tune(pod, stop, spec, access, device, peers, output)
+        # The trained model, all of whose parts know each other, is in the way of what follows.
+        gc.collect()
+    else:
         tell(f"this job's result is stored already: {done.output_uri}")
-        return done
+    peers.leave()
+    stop.work_would_be_lost = False
+    return exported(output, done, access, tell) if leads else done
 
+
+def tune(
+    pod: Pod, stop: Stop, spec: ResolvedSpec, access: Access, device: torch.device, peers: Peers, output: Output
+) -> Result:
+    """Trains, and stores what was trained."""
+    leads = peers.rank == 0
+    tell = say if leads else nothing
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
     with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
@@ -82,6 +98,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         refuse_head(spec, recipe.head.kind)
         refuse_unmeasured(spec, len(prepared.validation))
         refuse_unasked(spec, recipe)
+        refuse_formats(spec, config, tokenizer, recipe.head)
         for title, layout in prepared.layouts.items():
             tell(f"{title}: rows laid out as {layout.value}")
         if rows := prepared.facts.get("drawnFromRows"):
@@ -143,6 +160,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         result = finish(trainee, ended, stored_step, size, lineage, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
+            plan(spec, recipe.head, rows[1] or rows[0], output, access)
             result = output.store_result(access.scratch / "export", result, lineage)
             if spec.checkpoint.keep_final:
                 checkpoints.forget(checkpoints.complete(), ended.step)
@@ -150,7 +168,6 @@ def run(pod: Pod, stop: Stop) -> Result:
                 checkpoints.clear()
             trackers.stored(result, (access.scratch / "export" / CARD).read_text())
             tell(f"stored {result.output_uri} ({result.output_digest})")
-        peers.leave()
         return result
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from ..api.v1alpha1.dataset import Task, TrainOn
 from ..tasks import TASKS
 from .catalogue import SpecRefused
+from .formats import refuse_format
 from .resolved import ResolvedSpec
 
 
 def refuse_foreign(spec: ResolvedSpec, task: Task) -> None:
     """Raises SpecRefused for a setting that would do nothing."""
     settings, about = spec.hyperparameters, TASKS[task]
+    for place, wanted in enumerate(spec.output.formats):
+        refuse_format(f"spec.output.formats[{place}]", wanted.type, spec.method.type, task)
     if spec.preference and task is not Task.PREFERENCE:
         raise SpecRefused(
             "SettingUnknown",

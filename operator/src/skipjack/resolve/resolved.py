@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..api.v1alpha1.compute import OptimizerOffload, ParameterOffload, Precision, Strategy
 from ..api.v1alpha1.dataset import ChatTemplate, Overlong, RowFormat, Task, TrainOn
 from ..api.v1alpha1.finetunejob import IfExists
+from ..api.v1alpha1.formats import FormatQuantization, FormatType
 from ..api.v1alpha1.integration import IntegrationType
 from ..api.v1alpha1.learning import Metric, Scheduler
 from ..api.v1alpha1.method import MethodType, QuantizationType
@@ -203,9 +204,22 @@ class ResolvedCompute(Frozen):
     micro_batch_tokens: int | None
 
 
+class ResolvedFormat(Frozen):
+    type: FormatType
+    quantization: FormatQuantization | None = None
+    """None: weights are held as they were trained."""
+
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        return f"{self.type.value} {self.quantization.value}" if self.quantization else self.type.value
+
+
 class ResolvedOutput(Frozen):
     uri: str
     if_exists: IfExists
+    formats: tuple[ResolvedFormat, ...] = ()
+    """Those that were asked for. What was trained is stored in any case."""
 
 
 class ResolvedCredential(Frozen):

@@ -15,6 +15,7 @@ from .catalogue import Catalogue, SpecRefused
 from .choices import DEFAULT, OWN, Choices
 from .compute import resolve_compute
 from .foreign import refuse_foreign
+from .formats import resolve_formats
 from .labels import refuse_labels
 from .method import default_of, resolve_method
 from .preference import resolve_preference
@@ -60,6 +61,7 @@ def resolve_spec(
             "output": {
                 "uri": spec.output.uri.rstrip("/"),
                 "if_exists": choices.choose("output.if_exists", spec.output.if_exists, IfExists.FAIL),
+                "formats": resolve_formats(spec.output.formats, method["type"], choices),
             },
             "credentials": [
                 ResolvedCredential(uri_prefix=c.uri_prefix, secret_name=c.secret_name).model_dump()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from skipjack.api.v1alpha1 import FineTuneJobSpec
 from skipjack.api.v1alpha1.finetunejob import Stop
 from skipjack.api.v1alpha1.status import ConditionType
-from skipjack.protocol import RETRYABLE, SPEC_BYTES_MAX, FailureReason, ResolvedValue
+from skipjack.protocol import RETRYABLE, SPEC_BYTES_MAX, FailureReason, ResolvedValue, StoredFormat
 from skipjack.resolve import SpecRefused, resolve_spec
 from skipjack_operator.manifests import claims_of
 
@@ -221,8 +221,15 @@ def complete(seen: Observed, so_far: Decision) -> Decision:
     output: dict[str, object] = {"uri": uri, "digest": (result and result.output_digest) or "unknown"}
     if result and result.metrics:
         output["metrics"] = {name: f"{value:.6g}" for name, value in result.metrics.items()}
+    if result and result.formats:
+        output["formats"] = [format_status(each) for each in result.formats]
     told = so_far.setting(output=output).telling(COMPLETE, True, "Finished", message)
     return told.telling(RUNNING, False, "Finished", "Training has ended.").done()
+
+
+def format_status(stored: StoredFormat) -> dict[str, object]:
+    told = stored.model_dump(exclude_none=True)
+    return told if stored.difference is None else told | {"difference": f"{stored.difference:.3g}"}
 
 
 def fail(seen: Observed, so_far: Decision, end: End) -> Decision:

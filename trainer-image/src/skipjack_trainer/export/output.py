@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from skipjack.api.v1alpha1.finetunejob import IfExists
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
 
-from ..engine.checkpoint import digest
+from ..engine.checkpoint import Files, digest
 from ..errors import OutputExists
 from ..storage import Access, Located, Store, TakesWhole, open_store, peek, send
+from .card import CARD
 
 MARK = "skipjack.json"
 """Stored last: a folder without it holds no result."""
@@ -42,6 +44,11 @@ class Output:
     def checkpoints(self) -> Located:
         """Where this job's are."""
         return Located(self.kept.store, checkpoints_of(self.kept.path, self.spec.job_uid))
+
+    @property
+    def exports(self) -> Located:
+        """Where it is noted what is still to be written of the stored result."""
+        return Located(self.kept.store, f"{self.kept.path}/{OWN_FOLDER}/{self.spec.job_uid}/exports.json")
 
     def prepare(self) -> None:
         """Raises AccessDenied where a result can't be stored. Where that isn't told, the first checkpoint will tell it."""
@@ -70,27 +77,55 @@ class Output:
         """Stores every file of `folder`, and the mark that they are whole; the result with its address and digest."""
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
         files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
-        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
-        (folder / MARK).write_text(
-            json.dumps(
-                {
-                    "job": f"{self.spec.namespace}/{self.spec.job_name}",
-                    "jobUid": self.spec.job_uid,
-                    "result": told.model_dump(),
-                    "model": self.spec.model.uri,
-                    "method": self.spec.method.model_dump(mode="json", exclude_none=True),
-                    "lineage": list(lineage),
-                    "files": files,
-                }
-            )
-        )
+        told, text = self._marked(result, files, lineage)
+        (folder / MARK).write_text(text)
         if isinstance(self.store, TakesWhole):
             owner = f"{self.spec.namespace}/{self.spec.job_name}"
             self.store.replace(folder, {"dev.skipjack.job": owner, "dev.skipjack.job-uid": self.spec.job_uid})
         else:
             self._store_in_turn(folder, names)
         return self._pinned(told)
+
+    def add(self, folder: str, files: Mapping[str, Path]) -> None:
+        """Stores further files into a folder of the result that is stored, in place of those that are in it."""
+        into = self._at(folder)
+        if isinstance(self.store, TakesWhole):
+            self.store.add(into, {f"{into}/{name}": file for name, file in files.items()})
+        else:
+            self.store.delete(into)
+            send(self.store, {f"{into}/{name}": file for name, file in files.items()})
+
+    def complete(self, result: Result, files: Files, card: str) -> Result:
+        """The stored result with further files, and with a card that tells of them; its address and digest anew."""
+        mark = self._mark()
+        assert mark is not None, "it is stored"
+        with TemporaryDirectory() as scratch:
+            own, told_file = Path(scratch) / CARD, Path(scratch) / MARK
+            own.write_text(card)
+            known = mark["files"] | files | {CARD: {"bytes": own.stat().st_size, "sha256": digest(own)}}
+            told, text = self._marked(result, known, mark["lineage"])
+            told_file.write_text(text)
+            if isinstance(self.store, TakesWhole):
+                self.store.add(None, {self._at(CARD): own, self._at(MARK): told_file})
+            else:
+                self.store.put(own, self._at(CARD))
+                self.store.put(told_file, self._at(MARK))
+        return self._pinned(told)
+
+    def _marked(self, result: Result, files: Files, lineage: Sequence[str]) -> tuple[Result, str]:
+        """The result with its address and digest, and what the mark says of it."""
+        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
+        mark = {
+            "job": f"{self.spec.namespace}/{self.spec.job_name}",
+            "jobUid": self.spec.job_uid,
+            "result": told.model_dump(),
+            "model": self.spec.model.uri,
+            "method": self.spec.method.model_dump(mode="json", exclude_none=True),
+            "lineage": list(lineage),
+            "files": files,
+        }
+        return told, json.dumps(mark)
 
     def _store_in_turn(self, folder: Path, names: Sequence[str]) -> None:
         """The result that is replaced is none from here on, with it go the checkpoints that it kept; the new one is none until its mark."""

@@ -68,6 +68,11 @@ class TakesWhole(Protocol):
         anything since this store was first read."""
         ...
 
+    def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
+        """The files, each by its path, are there from now on beside what was, but for all else of the folder. Raises StorageFailed as
+        `replace` does."""
+        ...
+
 
 class Located(NamedTuple):
     store: Store

@@ -88,6 +88,12 @@ class Hub:
         told = "\n".join(f"{name}: {value}" for name, value in about.items())
         self._commit([*gone, *added], "Store a result", told)
 
+    def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
+        """By one commit."""
+        there = [entry.path for entry in self.list(f"{folder}/")] if folder else []
+        gone = [CommitOperationDelete(name) for name in there if name not in files]
+        self._commit([*gone, *(CommitOperationAdd(name, file) for name, file in files.items())], "Add to a result")
+
     def prepare(self) -> None:
         """Creates repository and branch where they are missing, private. Raises AccessDenied where nothing may be stored."""
         if COMMIT.fullmatch(self.revision):

@@ -84,6 +84,15 @@ class Artifact:
         names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
         self._store({name: self._pushed(folder / name, name) for name in names}, about)
 
+    def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
+        """By a manifest with the annotations of the one before."""
+        found = self._manifest()
+        about = json.loads(found[1]).get("annotations") if found else None
+        kept = {
+            name: layer for name, layer in self._layers().items() if not folder or not name.startswith(f"{folder}/")
+        }
+        self._store(kept | {name: self._pushed(file, name) for name, file in files.items()}, about)
+
     def prepare(self) -> None:
         self.registry.refuse_strangers()
 

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from .common import APIModel, Name
 from .compute import Compute
 from .dataset import Dataset, Task
+from .formats import Formats
 from .integration import Integrations
 from .learning import Checkpoint, Evaluation, Hyperparameters
 from .method import Method
@@ -40,6 +41,10 @@ class Output(APIModel):
     )
     if_exists: IfExists | None = Field(
         None, description="What to do when the folder holds another result. Default: Fail."
+    )
+    formats: Formats | None = Field(
+        None,
+        description="What the result is written as: each beside what was trained, in a folder of its own. Default: what was trained alone.",
     )
 
 

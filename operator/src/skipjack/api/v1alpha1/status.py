@@ -78,6 +78,22 @@ class ProgressStatus(APIModel):
     updated: ShortText | None = Field(None, description="When it was told, RFC 3339.")
 
 
+class FormatStatus(APIModel):
+    """One form of the result."""
+
+    type: ShortText = Field(description="Adapter, Merged, ONNX or GGUF.")
+    quantization: ShortText | None = Field(
+        None, description="How its weights are held; none told: as they were trained."
+    )
+    path: ShortText = Field(description="Its folder in the output; '.': the output itself.")
+    digest: ShortText = Field(description="sha256 over the digests of its files.")
+    bytes: int = Field(ge=0, description="Size of its files.")
+    difference: ShortText | None = Field(
+        None,
+        description="The greatest difference from the model as it was trained, on rows of the dataset, in logits; of GGUF in log-probabilities.",
+    )
+
+
 class OutputStatus(APIModel):
     """The result."""
 
@@ -85,6 +101,9 @@ class OutputStatus(APIModel):
     digest: ShortText = Field(description="sha256 over its manifest.")
     metrics: Annotated[dict[ShortText, ShortText], Field(max_length=64)] | None = Field(
         None, description="Losses, tokens, seconds, memory."
+    )
+    formats: Annotated[list[FormatStatus], Field(max_length=8)] | None = Field(
+        None, description="What it was written as, where output.formats asked for it."
     )
 
 

@@ -1,0 +1,139 @@
+"""A stored result in the other forms that were asked for: each is written, run by its own reader, and stored only if it says what the model says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from skipjack.protocol import Result, StoredFormat
+from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import ResolvedFormat
+
+from ..data.example import Example
+from ..engine.checkpoint import digest
+from ..errors import ExportFailed
+from ..model import fetch_model
+from ..shape import Head
+from ..storage import Access, bring
+from .card import CARD
+from .formats import FORMATS, to_make
+from .output import MARK, OWN_FOLDER, Output
+from .plan import Plan, find, forget, keep
+from .samples import samples_of
+from .whole import Whole, make_whole
+
+
+def plan(spec: ResolvedSpec, head: Head, rows: Sequence[Example], output: Output, access: Access) -> None:
+    """Notes what is to be written, before the result is stored. `rows`: held out ones where there are any."""
+    if to_make(spec):
+        keep(Plan(spec=spec, head=head.name, samples=samples_of(rows, head)), output, access.scratch)
+
+
+def exported(output: Output, result: Result, access: Access, tell: Callable[[str], None]) -> Result:
+    """The result with all its forms, once they are stored. Raises ExportFailed: what was trained is kept, and what was written before."""
+    told = find(output)
+    if told is None:
+        return result
+    base, _ = fetch_model(told.spec, access)
+    stored = brought(output, access)
+    folder = access.scratch / "whole"
+    shutil.rmtree(folder, ignore_errors=True)
+    tell(f"what was trained is stored; to be written of it: {', '.join(each.title for each in to_make(told.spec))}")
+    try:
+        whole = make_whole(base, stored, told.spec, told.kind, told.samples, folder)
+        for wanted in to_make(told.spec)[len(told.made) :]:
+            told = keep(
+                store(make(whole, wanted, access.scratch / "format"), wanted, told, output), output, access.scratch
+            )
+            tell(sentence(told.made[-1]))
+    except ExportFailed as error:
+        raise ExportFailed(
+            f"{error} What was trained is kept in {output.spec.output.uri}, and its checkpoint."
+        ) from error
+    formats = (*stored_as_trained(told.spec, result), *told.made)
+    result = output.complete(result.model_copy(update={"formats": formats}), told.files, card(stored / CARD, formats))
+    forget(output)
+    return result
+
+
+def brought(output: Output, access: Access) -> Path:
+    """The folder of what was trained, on this machine."""
+    here = access.scratch / "export"
+    if (here / MARK).is_file():
+        return here
+    if (place := output.store.local(output.path)) is not None:
+        return place
+    own = [entry for entry in output.store.list(output.path) if f"/{OWN_FOLDER}/" not in entry.path]
+    bring(output.store, own, access.scratch / "stored")
+    return access.scratch / "stored" / output.path
+
+
+def make(whole: Whole, wanted: ResolvedFormat, folder: Path) -> tuple[Path, float]:
+    """The folder that was written, and the greatest difference. Raises ExportFailed where it says something else."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    form = FORMATS[wanted.type]
+    form.write(whole, wanted.quantization, folder)
+    far = form.differs(whole, wanted.quantization, folder)
+    if much := form.bound(whole, wanted.quantization).exceeded(far):
+        raise ExportFailed(
+            f"output.formats: what {wanted.title} says differs {much}, from what the model says as it was trained: leave it out, or choose another."
+        )
+    return folder, far.greatest
+
+
+def store(made: tuple[Path, float], wanted: ResolvedFormat, told: Plan, output: Output) -> Plan:
+    """Moves it into its folder of the output; the plan, with it made."""
+    folder, far = made
+    path = folder_of(wanted)
+    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    facts = {name: {"bytes": file.stat().st_size, "sha256": digest(file)} for name, file in files.items()}
+    output.add(path, files)
+    whole = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    form = StoredFormat(
+        type=wanted.type.value,
+        quantization=wanted.quantization.value if wanted.quantization else None,
+        path=path,
+        digest=f"sha256:{whole}",
+        bytes=sum(fact["bytes"] for fact in facts.values()),
+        difference=far,
+    )
+    all_files = told.files | {f"{path}/{name}": fact for name, fact in facts.items()}
+    return told.model_copy(update={"made": [*told.made, form], "files": all_files})
+
+
+def folder_of(wanted: ResolvedFormat) -> str:
+    """merged, onnx, onnx-int4, gguf-q8_0 …"""
+    return wanted.title.lower().replace(" ", "-")
+
+
+def stored_as_trained(spec: ResolvedSpec, result: Result) -> list[StoredFormat]:
+    """What was asked for and is the stored result itself."""
+    made = to_make(spec)
+    assert result.output_digest is not None, "it is stored"
+    metrics = result.metrics.get("output_mib", 0.0)
+    return [
+        StoredFormat(type=each.type.value, path=".", digest=result.output_digest, bytes=round(metrics * 2**20))
+        for each in spec.output.formats
+        if each not in made
+    ]
+
+
+def sentence(form: StoredFormat) -> str:
+    title = f"{form.type} {form.quantization}" if form.quantization else form.type
+    return f"stored {title} in {form.path}/ ({form.bytes / 2**20:.1f} MiB, differs by at most {form.difference:.2g})"
+
+
+def card(own: Path, formats: Sequence[StoredFormat]) -> str:
+    """The card, with a table of the forms before its settings."""
+    rows = "".join(
+        f"| {form.type} | {form.quantization or 'as trained'} | `{form.path}` | {form.bytes / 2**20:.1f} | "
+        f"{'' if form.difference is None else f'{form.difference:.2g}'} | `{form.digest}` |\n"
+        for form in formats
+    )
+    head = "| what | weights | folder | MiB | greatest difference | digest |\n| --- | --- | --- | --- | --- | --- |\n"
+    before, settings, after = own.read_text().partition("\n## Settings\n")
+    return f"{before}\n## Written as\n{head}{rows}{settings}{after}"

@@ -1,0 +1,41 @@
+"""What a result can be written as. One file each, behind one interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skipjack.api.v1alpha1.formats import FormatType
+from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.resolved import ResolvedFormat
+
+from ...errors import ConfigurationInvalid
+from ...shape import Head
+from . import gguf, merged, onnx
+from .base import Format
+
+FORMATS: dict[FormatType, Format] = {
+    FormatType.MERGED: merged.MERGED,
+    FormatType.ONNX: onnx.ONNX,
+    FormatType.GGUF: gguf.GGUF,
+}
+"""Those that are made of what was trained. That itself is always stored."""
+
+
+def to_make(spec: ResolvedSpec) -> list[ResolvedFormat]:
+    """Those that were asked for and aren't what is stored anyway."""
+    from skipjack.api.v1alpha1.method import MethodType
+
+    stored = FormatType.MERGED if spec.method.type is MethodType.FULL else FormatType.ADAPTER
+    return [wanted for wanted in spec.output.formats if wanted.type is not stored]
+
+
+def refuse_formats(spec: ResolvedSpec, config: Any, tokenizer: Any, head: Head) -> None:
+    """Raises ConfigurationInvalid before anything is trained, where such a model can't be written so."""
+    for place, wanted in enumerate(spec.output.formats):
+        if wanted in to_make(spec) and (
+            reason := FORMATS[wanted.type].refusal(config, tokenizer, head, wanted.quantization)
+        ):
+            raise ConfigurationInvalid(f"output.formats[{place}]: {wanted.title} can't hold this model: {reason}.")
+
+
+__all__ = ["FORMATS", "Format", "refuse_formats", "to_make"]

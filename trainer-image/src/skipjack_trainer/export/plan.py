@@ -1,0 +1,48 @@
+"""What is still to be written of a result that is stored, beside it: whoever goes on after a crash needs neither data nor training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from skipjack.protocol import StoredFormat
+from skipjack.resolve import ResolvedSpec
+
+from ..shape import Head
+from ..storage import peek
+from .output import Output
+
+
+class Plan(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    spec: ResolvedSpec
+    """With what data and model told."""
+    head: str
+    samples: list[dict[str, list[int]]]
+    made: list[StoredFormat] = []
+    files: dict[str, dict[str, Any]] = {}
+    """Of those that are made: name in the output → its bytes and sha256."""
+
+    @property
+    def kind(self) -> Head:
+        return Head[self.head]
+
+
+def keep(plan: Plan, output: Output, scratch: Path) -> Plan:
+    file = scratch / "exports.json"
+    file.write_text(plan.model_dump_json())
+    output.exports.store.put(file, output.exports.path)
+    return plan
+
+
+def find(output: Output) -> Plan | None:
+    """None: nothing is left to be written."""
+    content = peek(*output.exports)
+    return None if content is None else Plan.model_validate_json(content)
+
+
+def forget(output: Output) -> None:
+    output.exports.store.delete(output.exports.path)
