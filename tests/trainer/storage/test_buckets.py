@@ -137,6 +137,20 @@ def test_a_folder_is_told_from_one_whose_name_begins_alike(server: Server, tmp_p
     assert not opened.exists("run")
 
 
+def test_an_empty_object_that_stands_for_a_folder_is_no_file(
+    object_store: Callable[[str], Server], tmp_path: Path
+) -> None:
+    server = object_store("s3")
+    for folder in ("made", "made/deep"):
+        # What versitygw keeps of an object `made/`.
+        (server.folder / "data" / folder).mkdir()
+        os.setxattr(server.folder / "data" / folder, "user.etag", b'"d41d8cd98f00b204e9800998ecf8427e"')
+    opened = through(server, tmp_path)
+    assert not opened.exists("made/deep")
+    stored(server, tmp_path, b"x", "made/deep/a")
+    assert opened.list("made") == [Entry("made/deep/a", 1)]
+
+
 def test_a_path_that_climbs_is_fetched_nowhere(server: Server, tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="leads out"):
         through(server, tmp_path).get("../up", tmp_path / "into")

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import obstore
@@ -133,11 +133,19 @@ class Objects:
         """Every object below the folder `prefix`, or the one of that name."""
         folder = prefix.strip("/")
         with self._explaining(prefix):
-            found = [told for page in obstore.list(self.client, folder or None) for told in page]
+            found = list(self._below(folder))
             if not found and folder:
                 with suppress(FileNotFoundError):
                     found = [obstore.head(self.client, folder)]
-        return sorted(Entry(told["path"], told["size"]) for told in found)
+        folders = {str(parent) for told in found for parent in PurePosixPath(told["path"]).parents}
+        return sorted(
+            Entry(told["path"], told["size"]) for told in found if told["size"] or told["path"] not in folders
+        )
+
+    def _below(self, folder: str) -> Iterator[Any]:
+        """What obstore tells of each object, but not of an empty one that stands for the folder itself, as consoles make them."""
+        for page in obstore.list(self.client, folder or None):
+            yield from (told for told in page if told["path"] != folder)
 
     def get(self, path: str, into: Path) -> Path:
         target = into / path
@@ -204,7 +212,7 @@ class Objects:
             with suppress(FileNotFoundError):
                 obstore.head(self.client, path.strip("/"))
                 return True
-            return any(page for page in obstore.list(self.client, path.strip("/"), chunk_size=1))
+            return any(True for _ in self._below(path.strip("/")))
 
     def delete(self, path: str) -> None:
         found = [entry.path for entry in self.list(path)]
