@@ -98,6 +98,14 @@ def test_a_token_in_an_address_is_never_told(object_store: ObjectStore, tmp_path
     assert "hushhush" not in str(told.value)
 
 
+def test_a_secret_that_an_answer_repeats_is_not_repeated(object_store: ObjectStore, tmp_path: Path) -> None:
+    server = object_store("s3")
+    with line(server.port, lambda number: refusal(400, "open sesame")) as refusing:
+        opened = store("s3", server.access(tmp_path, refusing.port))
+        with pytest.raises(StorageFailed, match=r"<Code>\*\*\*</Code>"):
+            opened.list()
+
+
 def test_a_bucket_without_a_secret_is_read_as_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*s3.IDENTITIES, az.IDENTITY, gs.IDENTITY):
         monkeypatch.delenv(name, raising=False)
