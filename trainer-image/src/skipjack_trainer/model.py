@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from skipjack.resolve import ResolvedSpec
 
 from .diffusion.diffuser import load_pipeline
 from .diffusion.pipeline import INDEX, PipelineConfig, is_pipeline, read_pipeline
-from .errors import ModelNotFound, ModelUnsupported
+from .errors import DataNotFound, ModelNotFound, ModelUnsupported
 from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
@@ -41,6 +42,15 @@ COUNTS_FROM_PADDING = frozenset(
     {"camembert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"}
 )
 """Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
+
+
+@contextmanager
+def missing_model() -> Iterator[None]:
+    """Stores know files: what is missing here is a model."""
+    try:
+        yield
+    except DataNotFound as error:
+        raise ModelNotFound(str(error)) from error
 
 
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
