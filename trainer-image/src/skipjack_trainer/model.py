@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from skipjack.resolve import ResolvedSpec
 
 from .diffusion.diffuser import load_pipeline
 from .diffusion.pipeline import INDEX, PipelineConfig, is_pipeline, read_pipeline
-from .errors import DataNotFound, ModelNotFound, ModelUnsupported
+from .errors import ModelNotFound, ModelUnsupported, of_a_model
 from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
@@ -44,15 +43,7 @@ COUNTS_FROM_PADDING = frozenset(
 """Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
 
 
-@contextmanager
-def missing_model() -> Iterator[None]:
-    """Stores know files: what is missing here is a model."""
-    try:
-        yield
-    except DataNotFound as error:
-        raise ModelNotFound(str(error)) from error
-
-
+@of_a_model()
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
     """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
     wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""

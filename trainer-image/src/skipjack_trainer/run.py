@@ -37,7 +37,7 @@ from .finish import bring_best, finish
 from .in_turn import in_turn
 from .integrations import Trackers
 from .methods import attached, refuse_head, refuse_unfit
-from .model import facts_of, fetch_model, load_model, load_tokenizer, missing_model, read_config, recomputing
+from .model import facts_of, fetch_model, load_model, load_tokenizer, read_config, recomputing
 from .pod import Pod
 from .progress import Poster, Reporter, Silent
 from .start import find
@@ -66,9 +66,8 @@ def run(pod: Pod, stop: Stop) -> Result:
     reporter: Reporter = Poster(pod.progress_url, pod.token_path, stop) if leads and pod.progress_url else Silent()
     with closing(reporter), Trackers(tell) as trackers:
         with in_turn(access.scratch):
-            with missing_model():
-                start, spec = find(spec, access)
-                folder, spec = fetch_model(spec, access)
+            start, spec = find(spec, access)
+            folder, spec = fetch_model(spec, access)
             sources = fetch(spec, access)
         config = read_config(folder)
         refuse_unfit(spec, config)
