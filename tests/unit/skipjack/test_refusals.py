@@ -113,7 +113,9 @@ def test_rows_may_lie_anywhere_that_is_read(uri: str) -> None:
     assert FineTuneJobSpec.model_validate(spec).dataset.train[0].uri == uri
 
 
-@pytest.mark.parametrize("uri", ["oci://ghcr.io/org/bot", "oci://localhost:5000/bot:v1", "hf://org/bot", "hf://org/bot@tuned"])
+@pytest.mark.parametrize(
+    "uri", ["oci://ghcr.io/org/bot", "oci://localhost:5000/bot:v1", "hf://org/bot", "hf://org/bot@tuned"]
+)
 def test_what_takes_results_alone_is_an_output_once_checkpoints_have_a_place(uri: str) -> None:
     spec = SMALL["FineTuneJob"] | {"output": {"uri": uri}, "checkpoint": {"uri": "s3://work/bot"}}
     assert FineTuneJobSpec.model_validate(spec).output.uri == uri

@@ -16,6 +16,8 @@ from tests.trainer.ports import free_port
 from tests.trainer.storage.front import front_of
 from tests.trainer.storage.sites.base import Site, access
 
+from skipjack_trainer.storage.login import DOCKER_CONFIG
+
 USER, PASSWORD = "robot", "password-of-the-registry"
 HASHED = "$2y$04$KkM1jwf6j36m/cO3yYGZzue3o0G/S9tKShtvGmDDaqDdlcnFK1qhq"
 """The password by bcrypt, of the least cost: it is judged at every request."""
@@ -88,5 +90,5 @@ def opened(root: Path) -> Iterator[Site]:
             oras("push", f"127.0.0.1:{port}/team/{name}:v1", *names, cwd=files / name)
 
         host = f"127.0.0.1:{front.port}"
-        own = access(root, f"oci://{host}/", **{".dockerconfigjson": docker_config(host)})
+        own = access(root, f"oci://{host}/", **{DOCKER_CONFIG: docker_config(host)})
         yield Site(own, f"oci://{host}/team/NAME:v1", seed, front)

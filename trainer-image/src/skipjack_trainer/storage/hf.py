@@ -138,6 +138,9 @@ class Hub:
             raise self._refusal(error) from error
         except (HTTPError, ConnectionError) as error:
             raise Passing(f"{self.title}: the hub can't be reached: {error}") from error
+        except ValueError as error:
+            # What the library itself refuses, and answers that it can't read.
+            raise StorageFailed(f"{self.title}: {error}") from error
 
     def _refusal(self, error: HfHubHTTPError) -> TrainerError:
         status = error.response.status_code
