@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup bench-trainer up down venv lock crds format
+.PHONY: help demo test check test-unit test-trainer test-cluster bench-preprocessing bench-startup bench-storage bench-trainer up down venv lock crds format
 
 CACHE ?= $(or $(SKIPJACK_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skipjack)
 export SKIPJACK_CACHE := $(CACHE)
@@ -43,6 +43,9 @@ bench-preprocessing: venv  ## chat rows that a core prepares in a minute
 
 bench-startup: venv  ## from a process's start to its first step
 	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.startup
+
+bench-storage: $(BENCH_STAMP)  ## object stores beside their protocols' own clients; BENCH="--mib 256 --schemes s3" for less
+	PYTHONPATH=operator/src:trainer-image/src $(BENCH_VENV)/bin/python -m tests.bench.storage $(BENCH)
 
 bench-trainer: $(BENCH_STAMP)  ## the trainer beside TRL's and transformers'; BENCH="--device gpu --shape llama-1b --method LoRA" for one case
 	PYTHONPATH=operator/src:trainer-image/src $(BENCH_VENV)/bin/python -m tests.bench.trainer $(BENCH)

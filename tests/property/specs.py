@@ -23,12 +23,18 @@ nasty = st.text(max_size=40) | st.sampled_from(
 
 claims = st.builds("pvc://{}/{}".format, names, paths)
 hubs = st.builds("hf://{}/{}".format, repositories, repositories)
+buckets = st.builds(
+    "{}://{}/{}".format,
+    st.sampled_from(["s3", "az", "gs"]),
+    st.from_regex("[a-z][a-z0-9]{2,20}", fullmatch=True),
+    paths,
+)
 configmaps = st.builds("configmap://{}/{}".format, names, parts)
 columns = st.dictionaries(st.from_regex("[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True), nasty.filter(bool), max_size=3)
 told = {"columns": columns, "weight": st.floats(0.001, 1000)}
 chosen = told | {"split": nasty.filter(bool), "subset": nasty.filter(bool)}
 sources = st.fixed_dictionaries({"uri": configmaps}, optional=told) | st.fixed_dictionaries(
-    {"uri": claims | hubs}, optional=chosen
+    {"uri": claims | hubs | buckets}, optional=chosen
 )
 
 
@@ -69,7 +75,7 @@ kinds = st.sampled_from(list(MethodType)).flatmap(
 )
 methods = kinds | st.just({"type": "DoRA", "quantization": {"type": "NF4", "doubleQuant": False}})
 losses = st.sampled_from([loss.value for loss in PreferenceLoss])
-credentials = st.fixed_dictionaries({"uriPrefix": st.just("hf://"), "secretName": names})
+credentials = st.fixed_dictionaries({"uriPrefix": st.sampled_from(["hf://", "s3://"]), "secretName": names})
 integrations = st.lists(
     st.just({"type": "TensorBoard"})
     | st.fixed_dictionaries(
@@ -81,12 +87,12 @@ integrations = st.lists(
 
 specs = st.fixed_dictionaries(
     {
-        "model": names | claims | hubs,
+        "model": names | claims | hubs | buckets,
         "dataset": st.fixed_dictionaries(
             {"train": st.lists(sources, min_size=1, max_size=4)},
             optional={"stride": st.integers(0, 7), "instruction": nasty.filter(bool)},
         ),
-        "output": st.fixed_dictionaries({"uri": claims}),
+        "output": st.fixed_dictionaries({"uri": claims | buckets}),
     },
     optional={
         "method": methods,

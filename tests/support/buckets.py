@@ -85,7 +85,8 @@ def serving(scheme: str, root: Path, tls: tuple[Path, Path] | None = None) -> It
         else:
             yield server
     finally:
-        process.terminate()
+        # Told to end kindly, some wait for connections that nobody uses any more.
+        process.kill()
         process.wait()
 
 

@@ -38,10 +38,13 @@ class Fault:
 
 
 FINE = Fault()
-SLOW_DOWN = Fault(
-    answer=b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: 41\r\n\r\n"
-    b"<Error><Code>SlowDown</Code></Error>     "
-)
+
+
+def refusal(status: int, code: str) -> Fault:
+    """An answer as object stores give it."""
+    body = f"<Error><Code>{code}</Code><Message>as told</Message></Error>"
+    head = f"HTTP/1.1 {status} No\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}"
+    return Fault(answer=f"{head}\r\n\r\n{body}".encode())
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Line:
     connections: int = 0
     down_bytes: int = 0
     """All that the server said."""
+    cut: int = 0
+    """Times that a limit was reached."""
     open: list[socket.socket] = field(default_factory=list)
 
     @property
@@ -96,12 +101,15 @@ class Line:
                 left = None if left is None else left - len(block)
                 if source.getpeername() == self.target:
                     self.down_bytes += len(block)
+        self.cut += left == 0
         if left == 0 and end is End.STALL:
             return
         for side in (source, sink):
             with suppress(OSError):
                 if left == 0 and end is End.RESET:
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HANG_UP_NOISILY)
+                    # Wakes the thread that reads from it, without which it is not closed.
+                    side.shutdown(socket.SHUT_RD)
                 else:
                     side.shutdown(socket.SHUT_RDWR)
                 side.close()

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from tests.support import serving
 
-PARTS = ".parts"
 XML = {"Content-Type": "application/xml"}
 
 
@@ -30,40 +28,54 @@ class Request(BaseHTTPRequestHandler):
         self.answer(*self.ask(self.command, self.path))
 
     do_HEAD = do_GET
-    do_DELETE = do_GET
+
+    def do_DELETE(self) -> None:
+        if "uploadId" in self.query:
+            self.server.uploads.pop(self.query["uploadId"][0])  # type: ignore[attr-defined]
+            self.answer(204, {}, b"")
+        else:
+            self.do_GET()
 
     def do_PUT(self) -> None:
-        place, told = self.place, self.query
-        if "uploadId" in told:
-            place = part_of(place, told["uploadId"][0], told["partNumber"][0])
-        status, headers, body = self.ask("PUT", f"{place}?X-Goog-Algorithm=none")
-        self.answer(status, {"ETag": f'"{json.loads(body)["md5Hash"]}"'} if status == 200 else headers, b"")
+        if "uploadId" in self.query:
+            body, number = self.body(), int(self.query["partNumber"][0])
+            self.parts[number] = body
+            self.answer(200, {"ETag": f'"{len(body)}-{number}"'}, b"")
+        else:
+            self.store(self.body())
 
     def do_POST(self) -> None:
-        place, told = self.place, self.query
-        if "uploads" in told:
-            name = f"<InitiateMultipartUploadResult><UploadId>{uuid.uuid4().hex}</UploadId></InitiateMultipartUploadResult>"
-            self.rfile.read(int(self.headers["Content-Length"]))
-            return self.answer(200, XML, name.encode())
-        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        _, bucket, name = place.split("/", 2)
-        parts = [part_of(f"/{bucket}/{name}", told["uploadId"][0], n).split("/", 2)[2] for n in re.findall(r"<PartNumber>(\d+)", asked)]  # fmt: skip
-        composed = {"sourceObjects": [{"name": part} for part in parts], "destination": {}}
-        status, _, body = self.ask(
-            "POST", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}/compose", json.dumps(composed).encode()
-        )
-        for part in parts:
-            self.ask("DELETE", f"/{bucket}/{part}")
-        told_tag = json.loads(body).get("etag", "") if status == 200 else ""
-        return self.answer(
-            status,
-            XML,
-            f"<CompleteMultipartUploadResult><ETag>{told_tag}</ETag></CompleteMultipartUploadResult>".encode(),
-        )
+        self.body()
+        if "uploads" in self.query:
+            upload = uuid.uuid4().hex
+            self.server.uploads[upload] = {}  # type: ignore[attr-defined]
+            told = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+            self.answer(200, XML, told.encode())
+        else:
+            self.store(b"".join(content for _, content in sorted(self.parts.items())))
+
+    def store(self, content: bytes) -> None:
+        """Answers for an object, whether it came whole or in parts."""
+        status, headers, told = self.ask("PUT", f"{urlsplit(self.path).path}?X-Goog-Algorithm=none", content)
+        if status == 200:
+            tag = f'"{json.loads(told)["md5Hash"]}"'
+            headers = XML | {"ETag": tag}
+            told = f"<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>".encode()
+        self.answer(status, headers, told)
 
     @property
-    def place(self) -> str:
-        return urlsplit(self.path).path
+    def parts(self) -> dict[int, bytes]:
+        """What came of the upload that is asked about, by number."""
+        parts: dict[int, bytes] = self.server.uploads[self.query["uploadId"][0]]  # type: ignore[attr-defined]
+        return parts
+
+    def body(self) -> bytes:
+        """All of it, or none."""
+        size = int(self.headers.get("Content-Length") or 0)
+        content = self.rfile.read(size)
+        if len(content) < size:
+            raise ConnectionResetError("cut")
+        return content
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -71,11 +83,6 @@ class Request(BaseHTTPRequestHandler):
 
     def ask(self, verb: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
         """What fake-gcs-server answers."""
-        if body is None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length)
-            if len(body) < length:
-                raise ConnectionError("the client hung up")
         kept = {key: self.headers[key] for key in ("Range", "If-Match") if key in self.headers}
         asked = http.client.HTTPConnection("127.0.0.1", self.server.behind)  # type: ignore[attr-defined]
         asked.request(verb, path, body, kept)
@@ -96,16 +103,11 @@ class Request(BaseHTTPRequestHandler):
         return
 
 
-def part_of(place: str, upload: str, number: str) -> str:
-    """Where a part lies until the object is composed."""
-    bucket = place.split("/")[1]
-    return f"/{bucket}/{PARTS}%2F{upload}%2F{number}"
-
-
 @contextmanager
 def before(port: int, own_port: int) -> Iterator[None]:
     """Listens at `own_port` for the fake-gcs-server at `port`."""
     server = ThreadingHTTPServer(("127.0.0.1", own_port), Request)
-    server.behind = port  # type: ignore[attr-defined]
+    server.behind, server.uploads = port, {}  # type: ignore[attr-defined]
+    server.handle_error = lambda request, address: None  # type: ignore[method-assign]
     with serving.serving(server):
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from skipjack.protocol import ENV_PLAIN_REGISTRIES
 from skipjack_operator.manifests import PodEnvironment
 
 
@@ -33,6 +34,7 @@ class Settings:
                 image=os.environ["SKIPJACK_TRAINER_IMAGE"],
                 progress_url=os.environ["SKIPJACK_PROGRESS_URL"],
                 hub_endpoint=os.environ.get("SKIPJACK_HUB_ENDPOINT") or None,
+                plain_registries=words(ENV_PLAIN_REGISTRIES),
                 pull_secrets=words("SKIPJACK_IMAGE_PULL_SECRETS"),
                 ca_configmap=os.environ.get("SKIPJACK_CA_CONFIGMAP") or None,
                 proxies=proxies,

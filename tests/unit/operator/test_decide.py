@@ -54,6 +54,22 @@ def test_pods_on_several_nodes_get_a_service() -> None:
     assert [child["kind"] for child in decision.create] == ["Service", "Job"]
 
 
+def test_pods_on_several_nodes_share_a_bucket_and_mount_no_claim_for_it() -> None:
+    opened = [{"uriPrefix": "s3://", "secretName": "s3-team-a"}]
+    own = job(compute={"nodes": 2}, output={"uri": "s3://models/bot"}, credentials=opened)
+    _, made = decide(seen(own, claims={})).create
+    volumes = made["spec"]["template"]["spec"]["volumes"]
+    assert not [volume for volume in volumes if "persistentVolumeClaim" in volume]
+    assert [volume["secret"]["secretName"] for volume in volumes if "secret" in volume] == ["s3-team-a"]
+
+
+def test_a_claim_that_is_called_like_the_outputs_bucket_is_only_read() -> None:
+    own = job(model="pvc://models/base", output={"uri": "s3://models/bot"})
+    (made,) = decide(seen(own)).create
+    (volume,) = [v for v in made["spec"]["template"]["spec"]["volumes"] if "persistentVolumeClaim" in v]
+    assert volume["persistentVolumeClaim"] == {"claimName": "models", "readOnly": True}
+
+
 @pytest.mark.parametrize(
     ("own", "changes", "reason"),
     [

@@ -10,6 +10,7 @@ from skipjack.protocol import (
     ENV_ATTEMPT,
     ENV_INDEX,
     ENV_MASTER,
+    ENV_PLAIN_REGISTRIES,
     ENV_PROGRESS_URL,
     SPEC_PATH,
     TERMINATION_PATH,
@@ -30,6 +31,7 @@ class Pod:
     progress_url: str | None
     root: Path
     local_rank: int = 0
+    plain_registries: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls) -> Pod:
@@ -40,6 +42,7 @@ class Pod:
             progress_url=os.environ.get(ENV_PROGRESS_URL),
             root=Path(os.environ.get("SKIPJACK_ROOT", "/")),
             local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+            plain_registries=frozenset(filter(None, os.environ.get(ENV_PLAIN_REGISTRIES, "").split(","))),
         )
 
     @property
@@ -68,5 +71,6 @@ class Pod:
             configmaps=self.at(str(usual.configmaps)),
             credentials=self.at(str(usual.credentials)),
             scratch=self.at(str(usual.scratch)),
+            plain_registries=self.plain_registries,
             secrets={credential.uri_prefix: credential.secret_name for credential in spec.credentials},
         )

@@ -13,6 +13,7 @@ from skipjack.protocol import (
     CREDENTIALS_PATH,
     ENV_ATTEMPT,
     ENV_MASTER,
+    ENV_PLAIN_REGISTRIES,
     ENV_PROGRESS_URL,
     MLFLOW_PASSWORD,
     MLFLOW_TOKEN,
@@ -43,6 +44,7 @@ class PodEnvironment:
     image: str
     progress_url: str
     hub_endpoint: str | None = None
+    plain_registries: tuple[str, ...] = ()
     pull_secrets: tuple[str, ...] = ()
     ca_configmap: str | None = None
     proxies: dict[str, str] = field(default_factory=dict)
@@ -127,6 +129,8 @@ def _environment(
     }
     if site.hub_endpoint:
         ours["HF_ENDPOINT"] = site.hub_endpoint
+    if site.plain_registries:
+        ours[ENV_PLAIN_REGISTRIES] = ",".join(site.plain_registries)
     if site.ca_configmap:
         ours |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), f"{CA_PATH}/ca.crt")
     theirs = {variable.name: variable.value for variable in (own.pod and own.pod.env) or ()}

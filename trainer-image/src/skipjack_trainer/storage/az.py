@@ -9,7 +9,7 @@ from obstore.store import AzureStore
 
 from ..errors import AccessDenied
 from .base import Access, Located, Secret
-from .objects import Bucket, Objects, Patience, client_options, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
 
 IDENTITY = "AZURE_FEDERATED_TOKEN_FILE"
 """What Azure's workload identity sets in a pod whose ServiceAccount has one."""
@@ -23,7 +23,7 @@ KEYS = {
 """Key of the Secret → obstore's setting."""
 
 
-def open_uri(uri: str, access: Access, patience: Patience | None = None) -> Located:
+def open_uri(uri: str, access: Access, patience: Patience = PATIENCE) -> Located:
     name, path = place_of(uri)
     secret = access.secret(uri)
     settings, opened_by = credentials(secret, uri) if secret else own_identity()
@@ -33,10 +33,7 @@ def open_uri(uri: str, access: Access, patience: Patience | None = None) -> Loca
             f"{uri}: no account is named: name a Secret in spec.credentials whose key {ACCOUNT} tells it, or set that in spec.pod.env."
         )
     endpoint = settings.get("endpoint")
-    patience = patience or Patience()
-    client = AzureStore(
-        name, config=settings, client_options=client_options(endpoint, secret, patience), retry_config=patience.retry
-    )
+    client = connected(AzureStore, name, settings, endpoint, secret, patience)
     hidden = tuple(settings[key] for key in ("account_key", "sas_key") if key in settings)
     bucket = Bucket(client, f"az://{name}", endpoint or f"account {account}", opened_by, hidden)
     return Located(Objects(bucket), path)

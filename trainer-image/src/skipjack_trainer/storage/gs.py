@@ -11,7 +11,7 @@ from obstore.store import GCSStore
 
 from ..errors import AccessDenied
 from .base import Access, Located, Secret
-from .objects import Bucket, Objects, Patience, client_options, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
 
 KEY = "GOOGLE_SERVICE_ACCOUNT_KEY"
 IDENTITY = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -20,17 +20,14 @@ METADATA_HOST = "metadata.google.internal"
 """There only on Google's own machines: it tells the identity of the pod's ServiceAccount."""
 
 
-def open_uri(uri: str, access: Access, patience: Patience | None = None) -> Located:
+def open_uri(uri: str, access: Access, patience: Patience = PATIENCE) -> Located:
     name, path = place_of(uri)
     secret = access.secret(uri)
     settings, opened_by = credentials(secret, uri) if secret else own_identity()
     key = settings.get("service_account_key", "{}")
     # As emulators are reached: the key file itself says where.
     endpoint = json.loads(key).get("gcs_base_url")
-    patience = patience or Patience()
-    client = GCSStore(
-        name, config=settings, client_options=client_options(endpoint, secret, patience), retry_config=patience.retry
-    )
+    client = connected(GCSStore, name, settings, endpoint, secret, patience)
     hidden = tuple(value for value in (json.loads(key).get("private_key"),) if value)
     bucket = Bucket(client, f"gs://{name}", endpoint or "Google Cloud Storage", opened_by, hidden)
     return Located(Objects(bucket), path)
@@ -45,7 +42,7 @@ def credentials(secret: Secret, uri: str) -> tuple[dict[str, Any], str]:
         is_key = False
     if not is_key:
         raise AccessDenied(
-            f"spec.credentials: key {KEY} of Secret {secret.name} is no service account's key: it is the JSON file that Google gives."
+            f"{uri}: key {KEY} of Secret {secret.name} is no service account's key: it is the JSON file that Google gives."
         )
     return {"service_account_key": key}, f"Secret {secret.name}"
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import obstore
 from obstore.exceptions import BaseError
 
-from ..errors import ConfigurationInvalid, StorageFailed
+from ..errors import AccessDenied, ConfigurationInvalid, StorageFailed
 from .base import Entry, Secret
 from .refusals import explained, status_of
 
@@ -56,6 +56,9 @@ class Patience:
         return {"max_retries": self.retries, "backoff": pauses, "retry_timeout": timedelta(minutes=4)}
 
 
+PATIENCE = Patience()
+
+
 def place_of(uri: str) -> tuple[str, str]:
     """The bucket and the path that a URI names."""
     bucket, _, path = uri.partition("://")[2].partition("/")
@@ -73,6 +76,19 @@ def client_options(endpoint: str | None, secret: Secret | None, patience: Patien
     }
     authority = secret.get(CA) if secret else None
     return options | ({"root_certificate": authority} if authority else {})
+
+
+def connected(
+    kind: Any, name: str, settings: dict[str, Any], endpoint: str | None, secret: Secret | None, patience: Patience
+) -> Any:
+    """obstore's client for a bucket; nothing is asked of the store yet. Raises AccessDenied for what can't be a credential."""
+    options = client_options(endpoint, secret, patience)
+    try:
+        return kind(name, config=settings, client_options=options, retry_config=patience.retry)
+    except BaseError as error:
+        words = str(error).partition("\n")[0]
+        holder = f"Secret {secret.name}" if secret else "the pod's environment"
+        raise AccessDenied(f"spec.credentials: {holder} holds what opens no store ({words}): check its keys.") from None
 
 
 class Bucket(NamedTuple):

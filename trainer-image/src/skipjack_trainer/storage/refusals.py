@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
 from ..errors import AccessDenied, DataNotFound, NoSpace, StorageFailed, TrainerError
 
 WORDS_MAX = 300
@@ -15,13 +13,12 @@ CODES: dict[str, tuple[type[TrainerError], str]] = {
     "NoSuchBucket": (DataNotFound, "there is no such bucket at {endpoint}: create it, or check its name and the endpoint"),
     "ContainerNotFound": (DataNotFound, "there is no such container at {endpoint}: create it, or check its name and the account"),
     "InvalidAccessKeyId": (AccessDenied, "{endpoint} doesn't know the access key id of {opened_by}: check AWS_ACCESS_KEY_ID and the endpoint"),
+    "XAdminUserNotFound": (AccessDenied, "{endpoint} doesn't know the access key id of {opened_by}: check AWS_ACCESS_KEY_ID and the endpoint"),
     "SignatureDoesNotMatch": (AccessDenied, "the secret key of {opened_by} doesn't belong to its access key id: check AWS_SECRET_ACCESS_KEY"),
     "ExpiredToken": (AccessDenied, "the session token of {opened_by} has expired: put a new one there"),
     "InvalidToken": (AccessDenied, "the session token of {opened_by} is not valid: put a new one there"),
-    "AuthenticationFailed": (
-        AccessDenied,
-        "{endpoint} refuses the key or SAS token of {opened_by} (wrong, expired, or this node's clock is): check it",
-    ),
+    "AuthenticationFailed": (AccessDenied, "{endpoint} refuses {opened_by}: check its key or SAS token, and this node's clock"),
+    "AuthorizationFailure": (AccessDenied, "{endpoint} refuses {opened_by}: check its key or SAS token, and this node's clock"),
     "RequestTimeTooSkewed": (StorageFailed, "this node's clock and that of {endpoint} are too far apart: set the node's clock"),
     "AuthorizationHeaderMalformed": (AccessDenied, "{endpoint} serves another region{region}: put it into AWS_REGION of {opened_by}"),
     "PermanentRedirect": (AccessDenied, "the bucket is in another region{region}: put it into AWS_REGION of {opened_by}"),
@@ -63,14 +60,19 @@ def explained(error: Exception, bucket: Named, path: str) -> TrainerError:
         return kind(f"{place}: {words.format(endpoint=bucket.endpoint, opened_by=bucket.opened_by, region=known)}.")
     if isinstance(error, FileNotFoundError):
         return DataNotFound(f"{place}: there is no such object at {bucket.endpoint}: check the path.")
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
+    status = status_of(error)
+    if "token request" in told:
         return AccessDenied(
-            f"{place}: {bucket.endpoint} refuses {bucket.opened_by} (status {status_of(error)}): name a Secret that may in spec.credentials, "
-            "or allow it there."
+            f"{place}: {bucket.opened_by} gets no token ({plain(told, bucket)}): name a Secret in spec.credentials."
         )
-    if "token request" in told or "InstanceCredentials" in told or "metadata" in told.partition("Debug source")[0]:
+    if status in (401, 403):
+        said = f"{status} {code[1]}" if code else str(status)
         return AccessDenied(
-            f"{place}: {bucket.opened_by} has no identity here ({plain(told, bucket)}): name a Secret in spec.credentials."
+            f"{place}: {bucket.endpoint} refuses {bucket.opened_by} ({said}): name a Secret that may in spec.credentials, or allow it there."
+        )
+    if "UnknownIssuer" in told or "CaUsedAsEndEntity" in told:
+        return StorageFailed(
+            f"{place}: the certificate of {bucket.endpoint} is of an authority that nobody here knows: put that into the key ca.crt of its Secret."
         )
     return StorageFailed(f"{place}: {bucket.endpoint} {plain(told, bucket)}.")
 

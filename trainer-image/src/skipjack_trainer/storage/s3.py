@@ -8,7 +8,7 @@ from typing import Any
 from obstore.store import S3Store
 
 from .base import Access, Located, Secret
-from .objects import Bucket, Objects, Patience, client_options, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
 
 IDENTITIES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 """What a cluster sets in a pod whose ServiceAccount stands for a role (IRSA, EKS Pod Identity)."""
@@ -22,15 +22,12 @@ KEYS = {
 """Key of the Secret → obstore's setting."""
 
 
-def open_uri(uri: str, access: Access, patience: Patience | None = None) -> Located:
+def open_uri(uri: str, access: Access, patience: Patience = PATIENCE) -> Located:
     name, path = place_of(uri)
     secret = access.secret(uri)
     settings, opened_by = credentials(secret, uri) if secret else own_identity()
     endpoint = settings.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL")
-    patience = patience or Patience()
-    client = S3Store(
-        name, config=settings, client_options=client_options(endpoint, secret, patience), retry_config=patience.retry
-    )
+    client = connected(S3Store, name, settings, endpoint, secret, patience)
     hidden = tuple(settings[key] for key in ("secret_access_key", "session_token") if key in settings)
     return Located(Objects(Bucket(client, f"s3://{name}", endpoint or "Amazon S3", opened_by, hidden)), path)
 
