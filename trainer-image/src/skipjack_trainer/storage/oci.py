@@ -48,6 +48,7 @@ class Artifact:
         self.title = f"{registry.title}{'@' if digest else ':'}{self.reference}"
         self.found: tuple[str, bytes] | None = None
         """(digest, manifest) as they were first read: what is read is of one artifact, whatever its tag names meanwhile."""
+        self.is_read = False
 
     def list(self, prefix: str = "") -> list[Entry]:
         """Files whose paths begin so."""
@@ -77,7 +78,7 @@ class Artifact:
             self._store(kept)
         elif layers and not kept and (found := self._manifest()):
             self.registry.delete_manifest(found[0])
-            self.found = None
+            self.is_read = False
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
         """By a manifest that is annotated with `about`."""
@@ -123,10 +124,11 @@ class Artifact:
         if now != before:
             raise StorageFailed(f"{self.title} was stored by somebody else meanwhile, which is left as it is.")
         self.registry.put_manifest(self.tag, json.dumps(manifest).encode())
-        self.found = None
+        self.is_read = False
 
     def _manifest(self) -> tuple[str, bytes] | None:
-        self.found = self.found or self.registry.manifest(self.reference)
+        if not self.is_read:
+            self.found, self.is_read = self.registry.manifest(self.reference), True
         return self.found
 
     def _layers(self) -> dict[str, Layer]:
