@@ -15,7 +15,10 @@ from tests.trainer.storage.sites.registry import opened, oras
 
 from skipjack_trainer.errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
 from skipjack_trainer.storage import Access, open_store
+from skipjack_trainer.storage.login import Login
 from skipjack_trainer.storage.oci import ARTIFACT, MANIFEST, NO_CONFIG, TITLE, Artifact, is_loopback, parsed
+from skipjack_trainer.storage.patience import Patience
+from skipjack_trainer.storage.registry import Registry
 
 LARGE = bytes(range(256)) * 8000
 
@@ -164,6 +167,27 @@ def test_a_file_that_is_not_there_is_told_beside_those_that_are(
 ) -> None:
     with pytest.raises(DataNotFound, match=r"no file 'none'; there are rows\.jsonl"):
         serving(manifest(layer("rows.jsonl", b"rows"))).get("none", tmp_path)
+
+
+def test_an_upload_that_a_registry_takes_elsewhere_goes_there_without_the_credential(folder: Path) -> None:
+    def receive(asked: Request) -> None:
+        asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
+        asked.reply(202 if asked.command == "PATCH" else 201, Location=f"{other.url}?more")
+
+    def answer(asked: Request) -> None:
+        if "Authorization" not in asked.headers:
+            asked.reply(401, WWW_Authenticate='Basic realm="x"')
+        elif asked.command == "POST":
+            asked.reply(202, Location=other.url.replace("127.0.0.1", "localhost"))
+        else:
+            asked.reply(404)
+
+    with page(receive, "localhost") as other, page(answer) as own:
+        login = Login("ghcr", "me", "open sesame")
+        registry = Registry(f"http://127.0.0.1:{own.port}", "a/b", login, Patience())
+        registry.put_blob(folder / "deep/weights", "sha256:0")
+    assert [headers.get("Authorization") for headers in other.asked] == [None, None]
+    assert own.asked[-1]["Authorization"] == login.basic
 
 
 @pytest.mark.parametrize(

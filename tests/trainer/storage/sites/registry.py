@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from tests.cluster import programs
+from tests.support.buckets import built
 from tests.trainer.ports import free_port
 from tests.trainer.storage.front import front_of
 from tests.trainer.storage.sites.base import Site, access
@@ -38,7 +38,7 @@ def running(root: Path, is_open: bool = False) -> Iterator[int]:
         told["auth"] = {"htpasswd": {"realm": "tests", "path": str(root / "htpasswd")}}
     configuration = root / "registry.yaml"
     configuration.write_text(json.dumps(told))
-    program = programs.build("artifacts") / "registry"
+    program = built("artifacts") / "registry"
     with (root / "registry.log").open("wb") as log:
         environment = {"OTEL_TRACES_EXPORTER": "none"}
         process = subprocess.Popen([program, "serve", configuration], stdout=log, stderr=log, env=environment)
@@ -69,7 +69,7 @@ def docker_config(host: str) -> str:
 
 def oras(*words: str | Path, cwd: Path) -> str:
     """The oras program, as its project publishes it."""
-    command = [programs.build("artifacts") / "oras", *words, "--plain-http", "-u", USER, "--password-stdin"]
+    command = [built("artifacts") / "oras", *words, "--plain-http", "-u", USER, "--password-stdin"]
     done = subprocess.run(
         command, cwd=cwd, input=PASSWORD, capture_output=True, text=True, check=False, env={"HOME": str(cwd)}
     )
