@@ -128,7 +128,8 @@ def _environment(
         **site.proxies,
     }
     if site.hub_endpoint:
-        ours["HF_ENDPOINT"] = site.hub_endpoint
+        # A mirror takes large files by LFS, as the hub does too; Xet's store is the hub's own.
+        ours |= {"HF_ENDPOINT": site.hub_endpoint, "HF_HUB_DISABLE_XET": "1"}
     if site.plain_registries:
         ours[ENV_PLAIN_REGISTRIES] = ",".join(site.plain_registries)
     if site.ca_configmap:
