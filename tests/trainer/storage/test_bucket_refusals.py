@@ -98,6 +98,14 @@ def test_a_token_in_an_address_is_never_told(object_store: ObjectStore, tmp_path
     assert "hushhush" not in str(told.value)
 
 
+def test_a_secret_that_an_answer_repeats_is_not_repeated(object_store: ObjectStore, tmp_path: Path) -> None:
+    server = object_store("s3")
+    with line(server.port, lambda number: refusal(400, "open sesame")) as refusing:
+        opened = store("s3", server.access(tmp_path, refusing.port))
+        with pytest.raises(StorageFailed, match=r"<Code>\*\*\*</Code>"):
+            opened.list()
+
+
 def test_a_bucket_without_a_secret_is_read_as_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*s3.IDENTITIES, az.IDENTITY, gs.IDENTITY):
         monkeypatch.delenv(name, raising=False)
@@ -128,14 +136,18 @@ def test_the_secret_of_the_longest_prefix_opens(object_store: ObjectStore, tmp_p
         s3.open_uri("s3://data/team-a/x", access, QUICK)
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-def test_an_endpoint_whose_authority_nobody_knows_is_trusted_by_the_secrets_ca(trusted: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trusted_by", ["the Secret", "the installation", None])
+def test_an_authority_of_ones_own_is_trusted_by_the_secret_or_the_installation(
+    trusted_by: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority, certificate, key = certified(tmp_path)
     with buckets.serving("s3", tmp_path / "served", (certificate, key)) as server:
         changes = {"AWS_ENDPOINT_URL": f"https://127.0.0.1:{server.port}"}
-        changes |= {"ca.crt": authority.read_text()} if trusted else {}
+        changes |= {"ca.crt": authority.read_text()} if trusted_by == "the Secret" else {}
+        if trusted_by == "the installation":
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         opened = store("s3", server.access(tmp_path, **changes))
-        if trusted:
+        if trusted_by:
             assert opened.list() == []
         else:
             with pytest.raises(StorageFailed, match=r"s3://data: the certificate of https.*ca\.crt of its Secret"):

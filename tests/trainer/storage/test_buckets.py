@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from tests.support.faults import FINE, End, Fault, line, refusal
 from skipjack_trainer.errors import StorageFailed, TrainerError
 from skipjack_trainer.storage import Entry, az, gs, s3
 from skipjack_trainer.storage.base import Access
-from skipjack_trainer.storage.objects import PART_BYTES, Objects, Patience
+from skipjack_trainer.storage.objects import FIRST_BYTES, PART_BYTES, Objects, Patience
 
 OPENERS = {"az": az.open_uri, "gs": gs.open_uri, "s3": s3.open_uri}
-QUICK = Patience(retries=10, first_pause_seconds=0.01, longest_pause_seconds=0.1, silence_seconds=1)
+QUICK = Patience(retries=10, first_pause_seconds=0.01, longest_pause_seconds=0.1, silence_seconds=10)
+IMPATIENT = replace(QUICK, silence_seconds=1)
 BIG = os.urandom(2 * PART_BYTES + 4_321)
 CUT_BYTES = 3_000_000
 
@@ -27,15 +29,15 @@ def server(request: pytest.FixtureRequest, object_store: Callable[[str], Server]
     return object_store(request.param)
 
 
-def store(scheme: str, access: Access) -> Objects:
-    opened = OPENERS[scheme](f"{scheme}://data", access, QUICK).store
+def store(scheme: str, access: Access, patience: Patience = QUICK) -> Objects:
+    opened = OPENERS[scheme](f"{scheme}://data", access, patience).store
     assert isinstance(opened, Objects)
     return opened
 
 
-def through(server: Server, root: Path, port: int | None = None) -> Objects:
-    """The store by way of the line at `port`."""
-    return store(server.scheme, server.access(root, port))
+def through(server: Server, root: Path, port: int | None = None, end: End = End.CLOSE) -> Objects:
+    """The store by way of the line at `port`, whose connections end so."""
+    return store(server.scheme, server.access(root, port), IMPATIENT if end is End.STALL else QUICK)
 
 
 def stored(server: Server, root: Path, content: bytes, path: str = "big.bin") -> None:
@@ -48,7 +50,7 @@ def stored(server: Server, root: Path, content: bytes, path: str = "big.bin") ->
 def test_a_download_that_is_cut_goes_on_where_it_was(server: Server, end: End, tmp_path: Path) -> None:
     stored(server, tmp_path, BIG)
     with line(server.port, lambda number: Fault(down_bytes=CUT_BYTES, end=end)) as broken:
-        assert through(server, tmp_path, broken.port).get("big.bin", tmp_path / "into").read_bytes() == BIG
+        assert through(server, tmp_path, broken.port, end).get("big.bin", tmp_path / "into").read_bytes() == BIG
         assert broken.cut > 2
         if end is not End.RESET:  # which takes back what was under way
             assert broken.down_bytes < len(BIG) + broken.connections * 2**16, "what came is not fetched again"
@@ -89,7 +91,7 @@ def test_what_never_comes_whole_is_told_and_not_there(server: Server, tmp_path: 
 def test_an_upload_that_is_cut_goes_on_part_by_part(server: Server, end: End, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(BIG)
     with line(server.port, lambda number: Fault(up_bytes=CUT_BYTES, end=end) if number < 2 else FINE) as broken:
-        through(server, tmp_path, broken.port).put(tmp_path / "up", "up.bin")
+        through(server, tmp_path, broken.port, end).put(tmp_path / "up", "up.bin")
         assert broken.cut
     assert through(server, tmp_path).get("up.bin", tmp_path / "into").read_bytes() == BIG
 
@@ -108,7 +110,7 @@ def test_an_upload_that_fails_leaves_what_was_there(server: Server, tmp_path: Pa
         assert not list((server.folder / "data/.sgwtmp/multipart").iterdir()), "an upload that is given up is aborted"
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1])
+@pytest.mark.parametrize("size", [0, 1, FIRST_BYTES, FIRST_BYTES + 1, FIRST_BYTES + PART_BYTES])
 def test_objects_of_every_size_come_back_as_they_went(server: Server, size: int, tmp_path: Path) -> None:
     stored(server, tmp_path, BIG[:size], "sized.bin")
     opened = through(server, tmp_path)
@@ -133,6 +135,20 @@ def test_a_folder_is_told_from_one_whose_name_begins_alike(server: Server, tmp_p
     opened.delete("run")
     assert opened.exists("run-2")
     assert not opened.exists("run")
+
+
+def test_an_empty_object_that_stands_for_a_folder_is_no_file(
+    object_store: Callable[[str], Server], tmp_path: Path
+) -> None:
+    server = object_store("s3")
+    for folder in ("made", "made/deep"):
+        # What versitygw keeps of an object `made/`.
+        (server.folder / "data" / folder).mkdir()
+        os.setxattr(server.folder / "data" / folder, "user.etag", b'"d41d8cd98f00b204e9800998ecf8427e"')
+    opened = through(server, tmp_path)
+    assert not opened.exists("made/deep")
+    stored(server, tmp_path, b"x", "made/deep/a")
+    assert opened.list("made") == [Entry("made/deep/a", 1)]
 
 
 def test_a_path_that_climbs_is_fetched_nowhere(server: Server, tmp_path: Path) -> None:

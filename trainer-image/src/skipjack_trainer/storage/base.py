@@ -28,7 +28,9 @@ class Entry(NamedTuple):
 class Store(Protocol):
     """What every scheme can do. Paths are relative, with '/'. Those that can't be written to refuse `put` and `delete`."""
 
-    def list(self, prefix: str = "") -> list[Entry]: ...
+    def list(self, prefix: str = "") -> list[Entry]:
+        """Every file below a folder, or the one of that name."""
+        ...
 
     def get(self, path: str, into: Path) -> Path:
         """Brings one file into the folder `into`; the place it has there."""
@@ -38,7 +40,9 @@ class Store(Protocol):
         """Stores one file whole or not at all."""
         ...
 
-    def exists(self, path: str) -> bool: ...
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of that name, or one below it."""
+        ...
 
     def delete(self, path: str) -> None:
         """Removes a file, or everything below a prefix. What is not there is fine."""

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import obstore
@@ -25,7 +25,11 @@ from .refusals import explained, status_of
 
 PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 8
-"""With PART_BYTES the memory that a transfer takes, whatever the file's size."""
+"""With PART_BYTES the memory that an upload takes, whatever the file's size."""
+FIRST_BYTES = 2**20
+"""A file that isn't larger comes with one request; the others only wait for so much before their parts come several at once."""
+CHUNK_BYTES = 2**18
+"""So much of a part that comes is held in memory."""
 PARTS_MAX = 9_000
 """S3 takes 10,000 parts of one upload at most."""
 NOTHING_THERE = 416
@@ -91,6 +95,15 @@ def connected(
         raise AccessDenied(f"spec.credentials: {holder} holds what opens no store ({words}): check its keys.") from None
 
 
+def written(place: int, content: bytes, at: int) -> int:
+    """Writes all of `content` to byte `at` of the open file `place`; its length."""
+    left = memoryview(content)
+    while left:
+        count = os.pwrite(place, left, at)
+        at, left = at + count, left[count:]
+    return len(content)
+
+
 class Bucket(NamedTuple):
     """A bucket, and how messages call it and what opens it."""
 
@@ -120,11 +133,19 @@ class Objects:
         """Every object below the folder `prefix`, or the one of that name."""
         folder = prefix.strip("/")
         with self._explaining(prefix):
-            found = [told for page in obstore.list(self.client, folder or None) for told in page]
+            found = list(self._below(folder))
             if not found and folder:
                 with suppress(FileNotFoundError):
                     found = [obstore.head(self.client, folder)]
-        return sorted(Entry(told["path"], told["size"]) for told in found)
+        folders = {str(parent) for told in found for parent in PurePosixPath(told["path"]).parents}
+        return sorted(
+            Entry(told["path"], told["size"]) for told in found if told["size"] or told["path"] not in folders
+        )
+
+    def _below(self, folder: str) -> Iterator[Any]:
+        """What obstore tells of each object, but not of an empty one that stands for the folder itself, as consoles make them."""
+        for page in obstore.list(self.client, folder or None):
+            yield from (told for told in page if told["path"] != folder)
 
     def get(self, path: str, into: Path) -> Path:
         target = into / path
@@ -148,9 +169,10 @@ class Objects:
 
     def _fill(self, path: str, place: int) -> None:
         """Writes the object's bytes to the open file `place`. Raises Changed, obstore's errors, OSError."""
-        whole = self.lines.submit(self._part, path, place, 0, None).result()
+        whole = self.lines.submit(self._part, path, place, 0, FIRST_BYTES, None).result()
         size = whole["size"] if whole else 0
-        parts = [self.lines.submit(self._part, path, place, at, whole) for at in range(PART_BYTES, size, PART_BYTES)]
+        starts = range(FIRST_BYTES, size, PART_BYTES)
+        parts = [self.lines.submit(self._part, path, place, at, at + PART_BYTES, whole) for at in starts]
         done, waiting = wait(parts, return_when=FIRST_EXCEPTION)
         for part in waiting:
             part.cancel()
@@ -159,24 +181,24 @@ class Objects:
         for part in done:
             part.result()
 
-    def _part(self, path: str, place: int, at: int, whole: Any) -> Any:
-        """Brings the part that begins at byte `at`; what the store says of the object, None where it is empty."""
-        options = {"range": (at, at + PART_BYTES)} | ({"if_match": whole["e_tag"]} if whole else {})
+    def _part(self, path: str, place: int, at: int, end: int, whole: Any) -> Any:
+        """Brings bytes `at` to `end`, or to the object's end; what the store says of the object, None where it is empty."""
+        options = {"range": (at, end)} | ({"if_match": whole["e_tag"]} if whole else {})
         try:
             answer = obstore.get(self.client, path, options=options)
-            content = memoryview(answer.bytes())
+            if whole and answer.meta != whole:
+                # Of a server that doesn't heed If-Match.
+                raise Changed
+            for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                at += written(place, chunk, at)
         except obstore.exceptions.PreconditionError as error:
             raise Changed from error
         except BaseError as error:
             if at == 0 and status_of(error) == NOTHING_THERE:
                 return None
             raise
-        if whole and (answer.meta != whole or len(content) != min(PART_BYTES, whole["size"] - at)):
-            # Of a server that doesn't heed If-Match.
+        if at != min(end, answer.meta["size"]):
             raise Changed
-        while content:
-            written = os.pwrite(place, content, at)
-            at, content = at + written, content[written:]
         return answer.meta
 
     def put(self, local: Path, path: str) -> None:
@@ -190,7 +212,7 @@ class Objects:
             with suppress(FileNotFoundError):
                 obstore.head(self.client, path.strip("/"))
                 return True
-            return any(page for page in obstore.list(self.client, path.strip("/"), chunk_size=1))
+            return any(True for _ in self._below(path.strip("/")))
 
     def delete(self, path: str) -> None:
         found = [entry.path for entry in self.list(path)]

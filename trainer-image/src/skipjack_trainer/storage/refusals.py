@@ -78,8 +78,8 @@ def explained(error: Exception, bucket: Named, path: str) -> TrainerError:
 
 
 def plain(told: str, bucket: Named) -> str:
-    """What obstore says, on one line and without what proves who we are: queries hold signatures and tokens."""
-    words = re.sub(r"\?[^\s\"')>]*", "", " ".join(told.partition("Debug source")[0].split()))
+    """What obstore says, on one line. It leaves out addresses that hold a token by itself; an answer may repeat a secret all the same."""
+    words = " ".join(told.partition("Debug source")[0].split())
     for secret in bucket.secrets:
         words = words.replace(secret, "***")
     return f"failed: {words[:WORDS_MAX].strip().rstrip('.')}"
