@@ -130,6 +130,12 @@ def serves(prefix: str, uri: str) -> bool:
     return f"{uri}/".startswith(f"{prefix}/" if place and "/" not in place else prefix)
 
 
+def is_at(path: str, place: str) -> bool:
+    """Whether a file is the one of that name, or lies below a folder of that name; all lie below ''."""
+    folder = place.rstrip("/")
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
     """The places of the files once they are in the folder `into`. Raises NoSpace before it begins when they won't fit."""
     into.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from ..errors import AccessDenied, ConfigurationInvalid, DataNotFound, ModelNotFound, StorageFailed, TrainerError
-from .base import Access, Entry, Located
+from .base import Access, Entry, Located, is_at
 from .patience import Passing, Patience, passes
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Hub:
             lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=commit, recursive=True))
         )
         files = (item for item in tree if hasattr(item, "size") and item.path != OWN)
-        return [Entry(item.path, item.size) for item in files if item.path.startswith(prefix)]
+        return [Entry(item.path, item.size) for item in files if is_at(item.path, prefix)]
 
     def get(self, path: str, into: Path) -> Path:
         commit = self.commit
@@ -66,16 +66,14 @@ class Hub:
         return Path(place)
 
     def exists(self, path: str) -> bool:
-        below = f"{path.rstrip('/')}/"
-        return any(not path or entry.path == path or entry.path.startswith(below) for entry in self.list())
+        return bool(self.list(path))
 
     def put(self, local: Path, path: str) -> None:
         self._commit([CommitOperationAdd(path, local)], f"Store {path}")
 
     def delete(self, path: str) -> None:
-        gone = [entry.path for entry in self.list() if entry.path == path or entry.path.startswith(f"{path}/")]
-        if gone:
-            self._commit([CommitOperationDelete(name) for name in gone], f"Remove {path}")
+        if gone := self.list(path):
+            self._commit([CommitOperationDelete(entry.path) for entry in gone], f"Remove {path}")
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
         """By one commit. The hub refuses it where its branch has moved since it was first read."""
