@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from tests.cluster.hub.server import commit, serve
 from tests.support.serving import serving
@@ -27,6 +35,7 @@ def root(tmp_path: Path) -> Path:
         "models/org/gated/config.json": b"{}",
         "models/org/gated/.gated": b"hf_test\n",
         "datasets/org/rows/train.jsonl": b'{"a": 1}\n',
+        ".writer": b"hf_writer\n",
     }.items():
         file = tmp_path / "root" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -140,3 +149,89 @@ def test_a_broken_download_goes_on_where_it_ended(endpoint: str) -> None:
     assert (rest.status_code, rest.content) == (206, WEIGHTS[1000:])
     assert rest.headers["Content-Range"] == f"bytes 1000-{len(WEIGHTS) - 1}/{len(WEIGHTS)}"
     assert requests.get(url, headers={"Range": "bytes=99999999-"}, timeout=5).status_code == 416
+
+
+@pytest.fixture
+def writer(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> HfApi:
+    """The client of whoever may write; by LFS, since there is no server of Xet's."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    return HfApi(endpoint=endpoint, token="hf_writer")
+
+
+def test_a_repository_is_created_private_and_once(writer: HfApi, endpoint: str) -> None:
+    writer.create_repo("org/new", private=True)
+    writer.create_repo("org/new", private=True, exist_ok=True)
+    with pytest.raises(HfHubHTTPError) as refused:
+        writer.create_repo("org/new", private=True)
+    assert refused.value.response.status_code == 409
+    assert writer.model_info("org/new").private
+    with pytest.raises(RepositoryNotFoundError):
+        HfApi(endpoint=endpoint, token=False).model_info("org/new")
+
+
+def test_a_folder_goes_up_as_one_commit_and_comes_back(writer: HfApi, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    for name, content in {"model.safetensors": WEIGHTS, "deep/config.json": b"{}", "README.md": b"---\n---\n"}.items():
+        (export / name).parent.mkdir(parents=True, exist_ok=True)
+        (export / name).write_bytes(content)
+    writer.create_repo("org/new", private=True)
+    commit = writer.upload_folder(repo_id="org/new", folder_path=export, delete_patterns="*")
+    assert writer.model_info("org/new").sha == commit.oid
+    folder = Path(writer.snapshot_download("org/new", revision=commit.oid, cache_dir=tmp_path / "cache"))
+    assert {name: (folder / name).read_bytes() for name in ("model.safetensors", "deep/config.json")} == {
+        "model.safetensors": WEIGHTS,
+        "deep/config.json": b"{}",
+    }
+    (export / "model.safetensors").write_bytes(WEIGHTS[::-1])
+    assert writer.upload_folder(repo_id="org/new", folder_path=export).oid != commit.oid, "of the same size"
+
+
+def test_a_branch_begins_at_main_and_goes_its_own_way(writer: HfApi, endpoint: str, tmp_path: Path) -> None:
+    writer.create_branch("org/open", branch="tuned")
+    writer.upload_file(path_or_fileobj=b"tuned", path_in_repo="config.json", repo_id="org/open", revision="tuned")
+    asked = {"endpoint": endpoint, "token": False, "cache_dir": tmp_path}
+    contents = [
+        Path(hf_hub_download("org/open", "config.json", revision=revision, **asked)).read_bytes()
+        for revision in ("main", "tuned")
+    ]
+    assert contents == [b'{"model_type": "llama"}', b"tuned"]
+
+
+def test_a_commit_on_a_branch_that_has_moved_is_refused(writer: HfApi) -> None:
+    before = writer.model_info("org/open").sha
+    writer.upload_file(path_or_fileobj=b"1", path_in_repo="one", repo_id="org/open")
+    with pytest.raises(HfHubHTTPError) as refused:
+        writer.upload_file(path_or_fileobj=b"2", path_in_repo="two", repo_id="org/open", parent_commit=before)
+    assert refused.value.response.status_code == 412
+
+
+def test_a_card_with_a_base_model_of_elsewhere_is_refused(writer: HfApi) -> None:
+    card = {"path_in_repo": "README.md", "repo_id": "org/open"}
+    writer.upload_file(path_or_fileobj=b"---\nbase_model: org/base\n---\n", **card)
+    with pytest.raises(ValueError, match="Invalid metadata"):
+        writer.upload_file(path_or_fileobj=b"---\nbase_model: pvc://models/base\n---\n", **card)
+
+
+@pytest.mark.parametrize(("token", "status"), [(False, 401), ("hf_test", 403)])
+def test_only_who_may_write_does(endpoint: str, token: str | bool, status: int) -> None:
+    api = HfApi(endpoint=endpoint, token=token)
+    with pytest.raises(HfHubHTTPError) as refused:
+        api.upload_file(path_or_fileobj=b"1", path_in_repo="one", repo_id="org/open")
+    assert refused.value.response.status_code == status
+    with pytest.raises(HfHubHTTPError):
+        api.auth_check("org/open", write=True)
+    api.auth_check("org/open")
+
+
+def test_what_arrives_by_half_or_as_something_else_is_not_kept(endpoint: str, root: Path) -> None:
+    oid = hashlib.sha256(WEIGHTS).hexdigest()
+    assert requests.put(f"{endpoint}/lfs/{oid}", data=WEIGHTS[:-1], timeout=5).status_code == 400
+    told = [
+        {"key": "header", "value": {"summary": "x"}},
+        {"key": "lfsFile", "value": {"path": "w", "oid": oid, "size": len(WEIGHTS)}},
+    ]
+    body = "\n".join(map(json.dumps, told)).encode()
+    headers = {"Authorization": "Bearer hf_writer"}
+    answer = requests.post(f"{endpoint}/api/models/org/open/commit/main", data=body, headers=headers, timeout=5)
+    assert answer.status_code == 400
+    assert not (root / "models/org/open/w").exists()

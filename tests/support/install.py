@@ -39,4 +39,7 @@ def image_values(cluster: Cluster) -> list[str]:
     }
     if cluster.hub_endpoint:
         values["hub.endpoint"] = cluster.hub_endpoint
+    if ":" in (registry := trainer.partition("/")[0]):
+        # The cluster's own, which jobs of the tests push to.
+        values["plainHttpRegistries[0]"] = registry
     return [part for key, value in values.items() for part in ("--set-string", f"{key}={value}")]

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from skipjack.api.v1alpha1.rules import quantity
+from skipjack.protocol import ENV_PLAIN_REGISTRIES
 from skipjack_operator.manifests import PodEnvironment
 
 
@@ -34,6 +35,7 @@ class Settings:
                 image=os.environ["SKIPJACK_TRAINER_IMAGE"],
                 progress_url=os.environ["SKIPJACK_PROGRESS_URL"],
                 hub_endpoint=os.environ.get("SKIPJACK_HUB_ENDPOINT") or None,
+                plain_registries=words(ENV_PLAIN_REGISTRIES),
                 pull_secrets=words("SKIPJACK_IMAGE_PULL_SECRETS"),
                 ca_configmap=os.environ.get("SKIPJACK_CA_CONFIGMAP") or None,
                 proxies=proxies,

@@ -28,9 +28,8 @@ def sha256(file: Path, changed: float) -> str:
 def contents(folder: Path) -> list[str]:
     """Files of a branch. What begins with a dot is the hub's own."""
     files = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return sorted(
-        path.as_posix() for path in files if path.name == ATTRIBUTES or not any(p[0] == "." for p in path.parts)
-    )
+    shown = (path for path in files if str(path) == ATTRIBUTES or not any(part.startswith(".") for part in path.parts))
+    return sorted(path.as_posix() for path in shown)
 
 
 def commit(folder: Path) -> str:

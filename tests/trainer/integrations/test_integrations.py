@@ -94,7 +94,7 @@ def test_an_mlflow_run_has_the_settings_the_measures_and_the_card(tracked: Track
     expected = {"job": "job", "namespace": "team", "uid": "uid-1", "base_model": "pvc://models/base", "method": "LoRA"}
     expected |= {"output_uri": "pvc://models/out", "output_digest": tracked.result.output_digest or ""}
     assert {key: tags[f"skipjack.{key}"] for key in expected} == expected
-    assert tags["mlflow.note.content"].startswith("---\nbase_model: pvc://models/base")
+    assert tags["mlflow.note.content"].startswith("---\ntags: [skipjack, lora]")
 
 
 def test_tensorboard_finds_each_step_and_the_held_out_measures_in_the_output(tracked: Tracked) -> None:

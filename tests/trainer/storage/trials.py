@@ -41,12 +41,13 @@ def lists(site: Site, into: Path) -> str:
         store, path = site.open("lists", "rows.jsonl")
         assert store.list() == [Entry(path, len(ROWS))]
         return "one file" if path == "rows.jsonl" else YES
-    site.seed("lists", "deep/more.jsonl", ROWS * 2)
+    for name in ("deep/more.jsonl", "deeper.jsonl"):
+        site.seed("lists", name, ROWS * 2)
     store, path = site.open("lists")
     within = f"{path}/".lstrip("/")
-    wanted = [Entry(f"{within}deep/more.jsonl", 2 * len(ROWS)), Entry(f"{within}rows.jsonl", len(ROWS))]
-    assert sorted(store.list(path)) == wanted
-    assert store.list(f"{within}deep/") == wanted[:1]
+    wanted = [Entry(f"{within}{name}", 2 * len(ROWS)) for name in ("deep/more.jsonl", "deeper.jsonl")]
+    assert sorted(store.list(path)) == [*wanted, Entry(f"{within}rows.jsonl", len(ROWS))]
+    assert store.list(f"{within}deep/") == store.list(f"{within}deep") == wanted[:1]
     return YES
 
 

@@ -71,6 +71,16 @@ def test_the_job_before_gives_model_and_method_and_its_claims_are_mounted() -> N
     assert mounted == {"models", "bases", "tuned"}
 
 
+def test_the_checkpoints_of_a_result_that_was_pushed_are_found_where_the_job_before_kept_them() -> None:
+    before = sft("Complete", output={"uri": "oci://ghcr.io/org/sft:v1"}, checkpoint={"uri": "pvc://tuned/sft"})
+    told = resolved(decided(dpo(), before))
+    assert told.start_from is not None
+    assert (told.start_from.uri, told.start_from.checkpoints) == ("oci://ghcr.io/org/sft:v1", "pvc://tuned/sft")
+    kept = [value.model_dump() for value in told.told()]
+    again = resolved(decided(dpo({"resolved": kept}), None))
+    assert again.start_from == told.start_from, "once settled, whatever became of the job before"
+
+
 def test_a_whole_model_is_taken_from_where_it_was_stored() -> None:
     assert resolved(decided(dpo(), sft("Complete", method={"type": "Full"}))).model.uri == "pvc://tuned/sft"
 

@@ -11,6 +11,7 @@ from skipjack.protocol import (
     ENV_INDEX,
     ENV_MASTER,
     ENV_MODEL_CACHE_BYTES,
+    ENV_PLAIN_REGISTRIES,
     ENV_PROGRESS_URL,
     MODEL_CACHE_PATH,
     SPEC_PATH,
@@ -35,6 +36,7 @@ class Pod:
     local_rank: int = 0
     model_cache_bytes: int = 0
     """0 without a cache."""
+    plain_registries: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls) -> Pod:
@@ -46,6 +48,7 @@ class Pod:
             root=Path(os.environ.get("SKIPJACK_ROOT", "/")),
             local_rank=int(os.environ.get("LOCAL_RANK", "0")),
             model_cache_bytes=int(os.environ.get(ENV_MODEL_CACHE_BYTES, "0")),
+            plain_registries=frozenset(filter(None, os.environ.get(ENV_PLAIN_REGISTRIES, "").split(","))),
         )
 
     @property
@@ -74,6 +77,7 @@ class Pod:
             configmaps=self.at(str(usual.configmaps)),
             credentials=self.at(str(usual.credentials)),
             scratch=self.at(str(usual.scratch)),
+            plain_registries=self.plain_registries,
             secrets={credential.uri_prefix: credential.secret_name for credential in spec.credentials},
             models=self.at(MODEL_CACHE_PATH) / FOLDER if self.model_cache_bytes else None,
             models_bytes=self.model_cache_bytes,

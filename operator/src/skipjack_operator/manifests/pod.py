@@ -14,6 +14,7 @@ from skipjack.protocol import (
     ENV_ATTEMPT,
     ENV_MASTER,
     ENV_MODEL_CACHE_BYTES,
+    ENV_PLAIN_REGISTRIES,
     ENV_PROGRESS_URL,
     MLFLOW_PASSWORD,
     MLFLOW_TOKEN,
@@ -45,6 +46,7 @@ class PodEnvironment:
     image: str
     progress_url: str
     hub_endpoint: str | None = None
+    plain_registries: tuple[str, ...] = ()
     pull_secrets: tuple[str, ...] = ()
     ca_configmap: str | None = None
     proxies: dict[str, str] = field(default_factory=dict)
@@ -133,7 +135,10 @@ def _environment(
     if spec.namespace in site.model_caches:
         ours[ENV_MODEL_CACHE_BYTES] = str(site.model_cache_bytes)
     if site.hub_endpoint:
-        ours["HF_ENDPOINT"] = site.hub_endpoint
+        # A mirror takes large files by LFS, as the hub does too; Xet's store is the hub's own.
+        ours |= {"HF_ENDPOINT": site.hub_endpoint, "HF_HUB_DISABLE_XET": "1"}
+    if site.plain_registries:
+        ours[ENV_PLAIN_REGISTRIES] = ",".join(site.plain_registries)
     if site.ca_configmap:
         ours |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), f"{CA_PATH}/ca.crt")
     theirs = {variable.name: variable.value for variable in (own.pod and own.pod.env) or ()}

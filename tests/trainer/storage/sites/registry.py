@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from tests.cluster import programs
+from tests.support.buckets import built
 from tests.trainer.ports import free_port
 from tests.trainer.storage.front import front_of
 from tests.trainer.storage.sites.base import Site, access
+
+from skipjack_trainer.storage.login import DOCKER_CONFIG
 
 USER, PASSWORD = "robot", "password-of-the-registry"
 HASHED = "$2y$04$KkM1jwf6j36m/cO3yYGZzue3o0G/S9tKShtvGmDDaqDdlcnFK1qhq"
@@ -36,7 +38,7 @@ def running(root: Path, is_open: bool = False) -> Iterator[int]:
         told["auth"] = {"htpasswd": {"realm": "tests", "path": str(root / "htpasswd")}}
     configuration = root / "registry.yaml"
     configuration.write_text(json.dumps(told))
-    program = programs.build("artifacts") / "registry"
+    program = built("artifacts") / "registry"
     with (root / "registry.log").open("wb") as log:
         environment = {"OTEL_TRACES_EXPORTER": "none"}
         process = subprocess.Popen([program, "serve", configuration], stdout=log, stderr=log, env=environment)
@@ -67,7 +69,7 @@ def docker_config(host: str) -> str:
 
 def oras(*words: str | Path, cwd: Path) -> str:
     """The oras program, as its project publishes it."""
-    command = [programs.build("artifacts") / "oras", *words, "--plain-http", "-u", USER, "--password-stdin"]
+    command = [built("artifacts") / "oras", *words, "--plain-http", "-u", USER, "--password-stdin"]
     done = subprocess.run(
         command, cwd=cwd, input=PASSWORD, capture_output=True, text=True, check=False, env={"HOME": str(cwd)}
     )
@@ -88,5 +90,5 @@ def opened(root: Path) -> Iterator[Site]:
             oras("push", f"127.0.0.1:{port}/team/{name}:v1", *names, cwd=files / name)
 
         host = f"127.0.0.1:{front.port}"
-        own = access(root, f"oci://{host}/", **{".dockerconfigjson": docker_config(host)})
+        own = access(root, f"oci://{host}/", **{DOCKER_CONFIG: docker_config(host)})
         yield Site(own, f"oci://{host}/team/NAME:v1", seed, front)

@@ -52,7 +52,10 @@ def text(story: Story) -> str:
         f"**{prompt}**\n\nBefore:\n{quote(before)}\n\nAfter:\n{quote(after)}" for prompt, before, after in story.answers
     )
     lineage = "".join(f"{number}. {told}\n" for number, told in enumerate(story.lineage, 1))
-    front = f"base_model: {base}\ntags: [skipjack, {spec.method.type.value.lower()}]\n"
+    front = f"tags: [skipjack, {spec.method.type.value.lower()}]\n"
+    if spec.model.uri.startswith("hf://"):
+        # The hub takes no card that names a base model of elsewhere.
+        front += f"base_model: {base}\n"
     if spec.task is Task.TEXT_TO_IMAGE:
         front += "library_name: diffusers\n"
     elif spec.method.type is not MethodType.FULL:

@@ -121,7 +121,7 @@ class Access:
 
     def secret(self, uri: str) -> Secret | None:
         """The Secret that opens `uri`: that of the longest prefix."""
-        prefixes = [prefix for prefix in self.secrets if uri.startswith(prefix)]
+        prefixes = [prefix for prefix in self.secrets if serves(prefix, uri)]
         if not prefixes:
             return None
         name = self.secrets[max(prefixes, key=len)]
@@ -131,6 +131,19 @@ class Access:
         """The token for `uri`. Raises AccessDenied when its Secret lacks one."""
         secret = self.secret(uri)
         return secret.need("token", uri) if secret else None
+
+
+def serves(prefix: str, uri: str) -> bool:
+    """Whether a credential for `prefix` is for `uri`. A host or bucket that is named is named whole: what is for https://example.com is
+    not for https://example.com.evil.org."""
+    _, _, place = prefix.partition("://")
+    return f"{uri}/".startswith(f"{prefix}/" if place and "/" not in place else prefix)
+
+
+def is_at(path: str, place: str) -> bool:
+    """Whether a file is the one of that name, or lies below a folder of that name; all lie below ''."""
+    folder = place.rstrip("/")
+    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:

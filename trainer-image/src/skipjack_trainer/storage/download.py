@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class Download:
         """Bytes that came."""
         return self.partial.stat().st_size if self.partial.exists() else 0
 
+    def begin(self) -> None:
+        """What came so far counts no more."""
+
+    def took(self, chunk: bytes) -> None:
+        """These bytes came next."""
+
     def go_on(self) -> None:
         """Appends what is missing. Raises Passing when the line breaks or fewer bytes come than were told."""
         have = self.have() if self.version else 0
@@ -49,14 +56,27 @@ class Download:
         with answer:
             resumed = bool(have) and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
             self.version = strong_version(answer)
+            if not resumed:
+                self.begin()
             try:
                 with self.partial.open("ab" if resumed else "wb") as sink:
                     for chunk in answer.iter_content(CHUNK_BYTES):
                         sink.write(chunk)
+                        self.took(chunk)
             except requests.RequestException as error:
                 raise Passing(f"{self.title}: {error}") from error
             except OSError as error:
                 raise NoSpace(f"{self.title} can't be written to the pod's scratch volume: {error.strerror}") from error
+
+
+class HashedDownload(Download):
+    """Hashes what comes, so that it needn't be read again."""
+
+    def begin(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def took(self, chunk: bytes) -> None:
+        self.hash.update(chunk)
 
 
 def strong_version(answer: requests.Response) -> str | None:

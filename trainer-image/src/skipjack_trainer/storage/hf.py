@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from ..errors import AccessDenied, ConfigurationInvalid, DataNotFound, ModelNotFound, StorageFailed, TrainerError
-from .base import Access, Entry, Located
+from .base import Access, Entry, Located, is_at
 from .patience import Passing, Patience, passes
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Hub:
         return [
             Entry(item.path, item.size, item.lfs.sha256 if item.lfs else None)
             for item in tree
-            if hasattr(item, "size") and item.path != OWN and item.path.startswith(prefix)
+            if hasattr(item, "size") and item.path != OWN and is_at(item.path, prefix)
         ]
 
     def get(self, path: str, into: Path) -> Path:
@@ -69,16 +69,14 @@ class Hub:
         return Path(place)
 
     def exists(self, path: str) -> bool:
-        below = f"{path.rstrip('/')}/"
-        return any(not path or entry.path == path or entry.path.startswith(below) for entry in self.list())
+        return bool(self.list(path))
 
     def put(self, local: Path, path: str) -> None:
         self._commit([CommitOperationAdd(path, local)], f"Store {path}")
 
     def delete(self, path: str) -> None:
-        gone = [entry.path for entry in self.list() if entry.path == path or entry.path.startswith(f"{path}/")]
-        if gone:
-            self._commit([CommitOperationDelete(name) for name in gone], f"Remove {path}")
+        if gone := self.list(path):
+            self._commit([CommitOperationDelete(entry.path) for entry in gone], f"Remove {path}")
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
         """By one commit. The hub refuses it where its branch has moved since it was first read."""
@@ -147,6 +145,9 @@ class Hub:
             raise self._refusal(error) from error
         except (HTTPError, ConnectionError) as error:
             raise Passing(f"{self.title}: the hub can't be reached: {error}") from error
+        except ValueError as error:
+            # What the library itself refuses, and answers that it can't read.
+            raise StorageFailed(f"{self.title}: {error}") from error
 
     def _refusal(self, error: HfHubHTTPError) -> TrainerError:
         status = error.response.status_code

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
-from .base import Access, Entry, Located
+from .base import Access, Entry, Located, is_at
 from .login import login_of
 from .patience import Patience
 from .registry import MANIFEST, Registry
@@ -48,11 +48,11 @@ class Artifact:
         self.title = f"{registry.title}{'@' if digest else ':'}{self.reference}"
         self.found: tuple[str, bytes] | None = None
         """(digest, manifest) as they were first read: what is read is of one artifact, whatever its tag names meanwhile."""
+        self.is_read = False
 
     def list(self, prefix: str = "") -> list[Entry]:
-        """Files whose paths begin so."""
         layers = self._layers()
-        return sorted(Entry(name, layer["size"]) for name, layer in layers.items() if name.startswith(prefix))
+        return sorted(Entry(name, layer["size"]) for name, layer in layers.items() if is_at(name, prefix))
 
     def get(self, path: str, into: Path) -> Path:
         layers = self._layers()
@@ -65,19 +65,19 @@ class Artifact:
         return self.registry.get_blob(layers[path]["digest"], partial).replace(target)
 
     def exists(self, path: str) -> bool:
-        return any(not path or name == path or name.startswith(f"{path.rstrip('/')}/") for name in self._layers())
+        return any(is_at(name, path) for name in self._layers())
 
     def put(self, local: Path, path: str) -> None:
         self._store(self._layers() | {path: self._pushed(local, path)})
 
     def delete(self, path: str) -> None:
         layers = self._layers()
-        kept = {name: layer for name, layer in layers.items() if name != path and not name.startswith(f"{path}/")}
+        kept = {name: layer for name, layer in layers.items() if not is_at(name, path)}
         if kept and len(kept) < len(layers):
             self._store(kept)
         elif layers and not kept and (found := self._manifest()):
             self.registry.delete_manifest(found[0])
-            self.found = None
+            self.is_read = False
 
     def replace(self, folder: Path, about: Mapping[str, str]) -> None:
         """By a manifest that is annotated with `about`."""
@@ -132,10 +132,11 @@ class Artifact:
         if now != before:
             raise StorageFailed(f"{self.title} was stored by somebody else meanwhile, which is left as it is.")
         self.registry.put_manifest(self.tag, json.dumps(manifest).encode())
-        self.found = None
+        self.is_read = False
 
     def _manifest(self) -> tuple[str, bytes] | None:
-        self.found = self.found or self.registry.manifest(self.reference)
+        if not self.is_read:
+            self.found, self.is_read = self.registry.manifest(self.reference), True
         return self.found
 
     def _layers(self) -> dict[str, Layer]:

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from ..errors import AccessDenied, DataNotFound, StorageFailed
-from .download import Download, RangeRefused
+from .download import HashedDownload, RangeRefused
 from .login import TIMEOUT_SECONDS, Login, authorization
 from .patience import Passing, Patience, passes
 
@@ -125,9 +125,9 @@ class Registry:
     def get_blob(self, digest: str, partial_file: Path) -> Path:
         """The blob, at `partial_file`. Raises StorageFailed where its bytes are not those of its digest."""
         ask = partial(self.ask, "GET", self.at(f"blobs/{digest}"))
-        Download(ask, partial_file, f"{self.title}@{digest}").bring(self.patience)
-        with partial_file.open("rb") as source:
-            found = f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
+        download = HashedDownload(ask, partial_file, f"{self.title}@{digest}")
+        download.bring(self.patience)
+        found = f"sha256:{download.hash.hexdigest()}"
         if found != digest:
             partial_file.unlink()
             raise StorageFailed(f"{self.title}: blob {digest} came as {found}: it is damaged there or on its way.")

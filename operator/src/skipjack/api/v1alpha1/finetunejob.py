@@ -62,7 +62,7 @@ class Credential(APIModel):
     uri_prefix: CredentialPrefix = Field(description="The credential serves URIs that begin so, s3:// for example.")
     secret_name: Name = Field(
         description="A Secret of this namespace. Of hf:// and https:// its key `token` is sent as a bearer token; docs/storage.md has the keys of "
-        "s3://, az:// and gs://."
+        "s3://, az://, gs:// and oci://."
     )
 
 
