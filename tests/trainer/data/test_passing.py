@@ -93,6 +93,14 @@ def test_what_was_prepared_is_found_again_without_fetching_all(site: Site) -> No
     assert content(site.prepare()) != content(first), "the data set has moved on"
 
 
+def test_another_process_of_the_pod_finds_what_the_first_has_brought_though_less_is_free_since(site: Site) -> None:
+    first = site.prepare(lambda folder: 2 * PARTS * FILE_BYTES)
+    brought = site.held()
+    assert len(brought) == PARTS
+    assert content(site.prepare(lambda folder: 10)) == content(first)
+    assert site.held() == brought
+
+
 def test_a_bad_row_is_told_by_its_file_and_line(site: Site) -> None:
     good = json.dumps({"prompt": "one", "completion": "two"})
     site.write(3, [good] * 7 + ['{"prompt": "one", "completion": 5}'])

@@ -164,9 +164,11 @@ def _fetched(
     source: ResolvedSource, store: Store, wanted: Sequence[Entry], folder: str, into: Path, free: int
 ) -> list[File]:
     """All of the files, brought here; each when it is read, where all would take more than half of what is `free`: tables want room."""
-    if sum(entry.size_bytes for entry in wanted) <= free / 2:
+    # What another process of this pod has brought is here.
+    lacking = [entry for entry in wanted if not (into / entry.path).is_file()]
+    if sum(entry.size_bytes for entry in lacking) <= free / 2:
         return _brought(store, wanted, folder, into)
-    largest = max(wanted, key=lambda entry: entry.size_bytes)
+    largest = max(lacking, key=lambda entry: entry.size_bytes)
     if largest.size_bytes > free / 2:
         raise NoSpace(
             f"{source.title}: {largest.path} has {largest.size_bytes / 2**20:,.0f} MiB, the pod's scratch volume has {free / 2**20:,.0f} MiB left: "
