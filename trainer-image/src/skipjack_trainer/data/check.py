@@ -118,9 +118,9 @@ def _layout_of(values: dict[str, Any], row: Row, named: Named, task: Task | None
 def rows_of(source: Source) -> Iterator[tuple[Path, Row | Broken]]:
     """Each row, after the folder that its file lies in."""
     for file in source.files:
-        folder = file.path.parent
-        for row in read(file.path, file.name):
-            yield folder, row
+        with file.opened() as place:
+            for row in read(place, file.name):
+                yield place.parent, row
 
 
 def whole(layout: RowFormat, values: dict[str, Any], folder: Path, names: Sequence[str] | None) -> Any:

@@ -77,10 +77,7 @@ def _sample(spec: ResolvedSpec, sources: Sources) -> list[Any] | None:
 
 
 def _source(source: Source) -> list[Any]:
-    files = []
-    for file in (*source.files, *source.pictures):
-        with file.path.open("rb") as content:
-            files.append([file.name, hashlib.file_digest(content, "sha256").hexdigest()])
+    files = [[file.name, file.identity()] for file in (*source.files, *source.pictures)]
     told = source.told
     return [told.title, told.format, told.columns, *files]
 

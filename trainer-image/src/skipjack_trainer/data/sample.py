@@ -31,7 +31,7 @@ SAMPLED = 3
 def rows_seen(spec: ResolvedSpec, sources: Sources) -> int | None:
     """How many the steps see, where train is so large that it may be worth to take no more; None where all are taken."""
     own = spec.hyperparameters
-    size_bytes = sum(file.path.stat().st_size for source in sources.train for file in source.files)
+    size_bytes = sum(file.size_bytes for source in sources.train for file in source.files)
     if own.epochs is not None or own.max_steps is None or size_bytes < LARGE_BYTES:
         return None
     return own.max_steps * (own.global_batch_size or BATCH_BY_DEFAULT)

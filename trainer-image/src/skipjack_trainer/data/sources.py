@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedSource
 
-from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound
+from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, NoSpace
 from ..storage import Access, Entry, Store, bring, open_store
 from .images import ENDINGS
 from .read import READERS, Row, format_of, read
@@ -22,11 +26,43 @@ ROWS_LOOKED_AT = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Passing:
+    """A file that is fetched anew each time that it is read, since all together are too large for the scratch volume."""
+
+    store: Store
+    entry: Entry
+    version: str
+    """By which its store's content is told from what was or will be there."""
+
+
+@dataclass(frozen=True, slots=True)
 class File:
-    """A file on this machine, and what messages call it."""
+    """A file, and what messages call it."""
 
     path: Path
+    """Where it is on this machine; of one that is passing, the folder in which it comes and goes."""
     name: str
+    passing: Passing | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self.passing.entry.size_bytes if self.passing else self.path.stat().st_size
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """Where it is while it is read."""
+        if self.passing is None:
+            yield self.path
+            return
+        with TemporaryDirectory(dir=self.path) as folder:
+            yield self.passing.store.get(self.passing.entry.path, Path(folder))
+
+    def identity(self) -> str:
+        """Differs where its content does."""
+        if self.passing is not None:
+            return f"{self.passing.version} {self.passing.entry}"
+        with self.path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +83,40 @@ class Sources:
     validation: tuple[Source, ...]
 
 
-def fetch(spec: ResolvedSpec, access: Access) -> Sources:
+Free = Callable[[Path], int]
+"""Bytes that are left on a folder's volume."""
+
+
+def free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+def fetch(spec: ResolvedSpec, access: Access, free: Free = free_bytes) -> Sources:
     """Raises DataNotFound, DataInvalid, AccessDenied, StorageFailed, NoSpace."""
     into = access.scratch / "data"
     return Sources(
-        _all(spec.dataset.train, access, into / "train"), _all(spec.dataset.validation, access, into / "validation")
+        _all(spec.dataset.train, access, into / "train", free),
+        _all(spec.dataset.validation, access, into / "validation", free),
     )
 
 
-def _all(sources: Iterable[ResolvedSource], access: Access, into: Path) -> tuple[Source, ...]:
+def _all(sources: Iterable[ResolvedSource], access: Access, into: Path, free: Free) -> tuple[Source, ...]:
     """Each into a folder of its own: files of the same name may come from several places."""
-    return tuple(_source(source, access, into / str(number)) for number, source in enumerate(sources))
+    return tuple(_source(source, access, into / str(number), free) for number, source in enumerate(sources))
 
 
-def _source(told: ResolvedSource, access: Access, into: Path) -> Source:
+def _source(told: ResolvedSource, access: Access, into: Path, free: Free) -> Source:
     store, path = open_store(told.uri, access)
-    files = _files(told, store, path, into)
-    return Source(told, tuple(files), tuple(_pictures(store, path, into)) if _names_pictures(files[0]) else ())
+    files = _files(told, store, path, into, free)
+    if not _names_pictures(files[0]):
+        return Source(told, tuple(files))
+    if files[0].passing:
+        # Pictures lie beside their table: it must be here, or there is no space.
+        files = _brought(store, [file.passing.entry for file in files if file.passing], _folder(path), into)
+    return Source(told, tuple(files), tuple(_pictures(store, path, into)))
 
 
-def _files(source: ResolvedSource, store: Store, path: str, into: Path) -> list[File]:
+def _files(source: ResolvedSource, store: Store, path: str, into: Path, free: Free) -> list[File]:
     here = store.local(path)
     chooses = source.split or source.subset
     if "*" not in path and (here.is_file() if here else format_of(path) in READERS):
@@ -96,14 +146,41 @@ def _files(source: ResolvedSource, store: Store, path: str, into: Path) -> list[
         raise DataInvalid(
             f"{source.title}: it names files of several kinds ({', '.join(kinds)}): say which, with '*{kinds[0]}' for example."
         )
-    return _at_hand(store, wanted, folder, into)
+    if found := _at_hand(store, wanted, folder):
+        return found
+    into.mkdir(parents=True, exist_ok=True)
+    return _fetched(source, store, wanted, folder, into, free(into))
 
 
-def _at_hand(store: Store, wanted: Sequence[Entry], folder: str, into: Path) -> list[File]:
-    """The files on this machine: where they are, or brought here."""
-    places = [store.local(entry.path) for entry in wanted]
-    found = [place for place in places if place is not None] if all(places) else bring(store, wanted, into)
-    return [File(place, _short(entry, folder)) for place, entry in zip(found, wanted, strict=True)]
+def _at_hand(store: Store, wanted: Sequence[Entry], folder: str) -> list[File]:
+    """The files where they are, if that is on this machine."""
+    places = [place for entry in wanted if (place := store.local(entry.path))]
+    if len(places) < len(wanted):
+        return []
+    return [File(place, _short(entry, folder)) for place, entry in zip(places, wanted, strict=True)]
+
+
+def _fetched(
+    source: ResolvedSource, store: Store, wanted: Sequence[Entry], folder: str, into: Path, free: int
+) -> list[File]:
+    """All of the files, brought here; each when it is read, where all would take more than half of what is `free`: tables want room."""
+    # What another process of this pod has brought is here.
+    lacking = [entry for entry in wanted if not (into / entry.path).is_file()]
+    if sum(entry.size_bytes for entry in lacking) <= free / 2:
+        return _brought(store, wanted, folder, into)
+    largest = max(lacking, key=lambda entry: entry.size_bytes)
+    if largest.size_bytes > free / 2:
+        raise NoSpace(
+            f"{source.title}: {largest.path} has {largest.size_bytes / 2**20:,.0f} MiB, the pod's scratch volume has {free / 2**20:,.0f} MiB left: "
+            "split it into several files, which are then read one at a time, or take a nodeType with more disk."
+        )
+    version = store.pinned(source.uri)
+    return [File(into, _short(entry, folder), Passing(store, entry, version)) for entry in wanted]
+
+
+def _brought(store: Store, wanted: Sequence[Entry], folder: str, into: Path) -> list[File]:
+    places = bring(store, wanted, into)
+    return [File(place, _short(entry, folder)) for place, entry in zip(places, wanted, strict=True)]
 
 
 def _text(store: Store, path: str, into: Path) -> str:
@@ -113,7 +190,8 @@ def _text(store: Store, path: str, into: Path) -> str:
 def _names_pictures(file: File) -> bool:
     """Whether one of the table's first rows has a picture's name in it, whatever the column is called."""
     try:
-        first = list(islice(read(file.path, file.name), ROWS_LOOKED_AT))
+        with file.opened() as place:
+            first = list(islice(read(place, file.name), ROWS_LOOKED_AT))
     except DataInvalid:
         return False  # whoever checks its rows tells it, with all else that is wrong
     values = (value for row in first if isinstance(row, Row) for value in row.values.values())
@@ -124,7 +202,8 @@ def _pictures(store: Store, path: str, into: Path) -> list[File]:
     """All those beside and below the tables that `path` names."""
     folder = path.rpartition("/")[0] if format_of(path) in READERS and "*" not in path else _folder(path)
     known = store.list(f"{folder}/" if folder else "")
-    return _at_hand(store, [entry for entry in known if format_of(entry.path) in ENDINGS], folder, into)
+    wanted = [entry for entry in known if format_of(entry.path) in ENDINGS]
+    return _at_hand(store, wanted, folder) or _brought(store, wanted, folder, into)
 
 
 def _folder(path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from skipjack.resolve import ResolvedSpec
@@ -11,6 +11,15 @@ from skipjack.resolve import ResolvedSpec
 from ..data.example import Example
 from ..data.packing import pack, pad
 from ..model import turns_otherwise_beyond
+
+CHUNK = 1024
+"""Examples that micro-batches are made of at a time: of all of a large dataset, memory would hold them all, and it would take the square
+of their number."""
+
+
+def chunks(indices: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The indices in their order, so many at a time."""
+    return (indices[begin : begin + CHUNK] for begin in range(0, len(indices), CHUNK))
 
 
 def grouped(examples: Sequence[Example], indices: Sequence[int], spec: ResolvedSpec, config: Any) -> list[list[int]]:

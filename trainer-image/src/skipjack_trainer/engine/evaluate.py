@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data.example import Example
 from ..errors import Diverged
 from ..tasks.base import BASELINE
+from .batches import chunks
 from .order import draw_seed, heldout_seed
 from .trainee import Trainee
 
@@ -26,10 +27,15 @@ def measured(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) 
         return {}
     run.model.eval()
     mine = 0.0
-    for members, counts in run.share(examples, indices):
+    for members, counts in shares(run, examples, indices):
         mine += counts * float(survey(run.subject, [examples[index] for index in members]).sum(dtype=np.float64))
     (total,) = run.peers.total([mine])
     return {BASELINE: np.array([total / len(indices)], np.float32)}
+
+
+def shares(run: Trainee, examples: Sequence[Example], indices: Sequence[int]) -> Iterator[tuple[list[int], bool]]:
+    """This rank's micro-batches of any number of examples, and whether each counts."""
+    return (batch for some in chunks(indices) for batch in run.share(examples, some))
 
 
 @torch.no_grad()
@@ -43,7 +49,7 @@ def evaluate(run: Trainee, examples: Sequence[Example]) -> dict[str, float]:
     baseline = measured(run, examples, range(len(examples)))
     loss_sum = weight = 0.0
     said: dict[int, Any] = {}
-    for members, counts in run.share(examples, range(len(examples))):
+    for members, counts in shares(run, examples, range(len(examples))):
         batch = [examples[index].with_beside(**baseline) for index in members]
         part, part_weight = run.loss(batch, [heldout_seed(index) for index in members])
         predictions = run.recipe.predict(run.subject, batch) if run.recipe.predict else [None] * len(batch)

@@ -24,13 +24,9 @@ from ..data.example import Examples
 from ..in_turn import in_turn
 from ..tasks import Recipe, Subject
 from ..tasks.base import REFERENCE, Survey
-from .batches import grouped
+from .batches import chunks, grouped
 from .objective import autocast
 from .peers import Peers
-
-CHUNK = 1024
-"""Examples that micro-batches are made of at a time, and that ranks tell each other of: of all of a large dataset it would take the
-square of their number to make them, and an object for each to tell."""
 
 
 def refer(
@@ -63,8 +59,7 @@ def _measured(
     subject = Subject(base, None, spec, (), device, lambda: autocast(spec, device))
     measured = []
     with layer_by_layer(base, device):
-        for begin in range(0, len(examples), CHUNK):
-            indices = range(begin, min(begin + CHUNK, len(examples)))
+        for indices in chunks(range(len(examples))):
             groups = grouped(examples, indices, spec, base.config)
             mine = [
                 (members, survey(subject, [examples[index] for index in members]))
@@ -73,7 +68,7 @@ def _measured(
             everyones = [told for part in peers.everyones(mine) for told in part]
             values = np.empty((len(indices), everyones[0][1].shape[1]), np.float32)
             for members, told in everyones:
-                values[np.array(members) - begin] = told
+                values[np.array(members) - indices[0]] = told
             measured.append(values)
     return np.concatenate(measured)
 
