@@ -13,11 +13,13 @@ from tests.trainer.tasks import seq2seq
 from transformers import AutoModelForQuestionAnswering
 
 from skipjack.api.v1alpha1.dataset import Task
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack_trainer.data.example import Example
 from skipjack_trainer.data.writers.span import SPAN, WINDOW
+from skipjack_trainer.methods import METHODS
 from skipjack_trainer.shape import Shape
 from skipjack_trainer.tasks import RECIPES
-from skipjack_trainer.tasks.span import Found, best
+from skipjack_trainer.tasks.span import Found, WindowBatch, best, scores
 
 RECIPE = RECIPES[Task.QUESTION_ANSWERING][Shape.ENCODER]
 LONG = " ".join(["hello world"] * 60) + " at noon the light is red"
@@ -107,3 +109,16 @@ def test_an_answer_is_the_same_alone_and_among_others_and_draws_nothing() -> Non
         assert alone.text == found.text
         assert (alone.score, alone.nothing) == pytest.approx((found.score, found.nothing), abs=1e-5)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_model_with_an_adapter_is_told_which_text_each_token_is_of() -> None:
+    base = tiny.model("bert", head=AutoModelForQuestionAnswering)
+    inputs = {"input_ids": torch.arange(5, 13)[None], "attention_mask": torch.ones(1, 8, dtype=torch.int64)}
+    kinds = [torch.zeros(1, 8, dtype=torch.int64), torch.ones(1, 8, dtype=torch.int64)]
+    spans = torch.zeros(1, 2, dtype=torch.int64)
+    batches = [WindowBatch(inputs | {"token_type_ids": kind}, spans) for kind in kinds]
+    plain = [scores(base.eval(), batch)[0] for batch in batches]
+    assert not torch.equal(*plain)
+    adapted = METHODS[MethodType.LORA].attach(base, tiny.resolved()).eval()
+    for batch, expected in zip(batches, plain, strict=True):
+        torch.testing.assert_close(scores(adapted, batch)[0], expected)

@@ -12,6 +12,7 @@ import torch
 from ..data.example import PARTS, Example
 from ..data.writers.span import KINDS
 from ..shape import Head
+from ..tasks.span import told_kinds
 
 ROWS = 4
 LOOKED_AT = 64
@@ -87,7 +88,7 @@ def said(model: Any, samples: Sequence[Inputs], head: Head) -> list[Said]:
     """What a model of transformers' says of each row."""
     told = []
     for sample in samples:
-        out = model.eval()(**given(sample))
+        out = told_kinds(model.eval())(**given(sample))
         told.append([judged(out[name][0].float().numpy(), sample, head) for name in outputs_of(head)])
     return told
 

@@ -48,9 +48,9 @@ class Format:
 
 EXACT = Bound(CLOSE)
 SHARES: Mapping[Quantization, Bound] = {
-    FormatQuantization.F16: Bound(share=0.01),
-    FormatQuantization.BF16: Bound(share=0.1),
-    FormatQuantization.Q8_0: Bound(share=0.2),
+    FormatQuantization.F16: Bound(share=0.05),
+    FormatQuantization.BF16: Bound(share=0.15),
+    FormatQuantization.Q8_0: Bound(share=0.25),
     FormatQuantization.INT4: Bound(share=0.8),
 }
 """Of weights that are rounded: some two to four times what was seen of tiny random models and of SmolLM2 (docs/exports.md has the figures)."""

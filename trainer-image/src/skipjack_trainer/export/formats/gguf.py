@@ -60,7 +60,7 @@ def differs(whole: Whole, quantization: Quantization, folder: Path) -> Differenc
         for number in sorted({round(place) for place in np.linspace(0, len(places) - 1, JUDGED)}):
             rows.append(sample["input_ids"][: places[number] + 1])
             expected.append(torch.from_numpy(logits[number]).log_softmax(dim=0).numpy())
-    texts = [whole.tokenizer.decode(sample["input_ids"]) for sample in whole.samples]
+    texts = [text_of(whole.tokenizer, sample["input_ids"]) for sample in whole.samples]
     (file,) = folder.glob("*.gguf")
     told = ask(file, rows, texts, LIKELIEST, torch.get_num_threads())
     for text, tokens in zip(texts, told.tokens, strict=True):
@@ -71,6 +71,13 @@ def differs(whole: Whole, quantization: Quantization, folder: Path) -> Differenc
             )
     ours = [[row[list(likely)]] for row, likely in zip(expected, told.likely, strict=True)]
     return difference(ours, [[np.array(list(likely.values()), np.float32)] for likely in told.likely])
+
+
+def text_of(tokenizer: Any, ids: list[int]) -> str:
+    """What a row says, without the beginning that both put before a text."""
+    begins = ids[0] == tokenizer.bos_token_id
+    text: str = tokenizer.decode(ids[1:] if begins else ids)
+    return text
 
 
 def bound(whole: Whole, quantization: Quantization) -> Bound:

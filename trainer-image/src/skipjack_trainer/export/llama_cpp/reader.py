@@ -7,6 +7,7 @@ asked on standard input, what was said on standard output, both as JSON.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -38,7 +39,13 @@ def ask(file: Path, rows: Sequence[Sequence[int]], texts: Sequence[str], likelie
     }
     command = [sys.executable, "-m", __name__, str(file)]
     ran = subprocess.run(
-        command, input=json.dumps(asked), capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+        command,
+        input=json.dumps(asked),
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
     )
     if ran.returncode != 0:
         last = " ".join(ran.stderr.split())[-600:]

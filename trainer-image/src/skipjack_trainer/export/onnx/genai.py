@@ -77,7 +77,7 @@ def usual(whole: Whole, folder: Path) -> Path:
 def quietly() -> Iterator[None]:
     """The builder tells of every tensor. What it says is told where it fails."""
     before, said = logging.root.manager.disable, io.StringIO()
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             yield
