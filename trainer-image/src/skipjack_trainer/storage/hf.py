@@ -88,7 +88,7 @@ class Hub:
 
     def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
         """By one commit."""
-        there = [entry.path for entry in self.list(f"{folder}/")] if folder else []
+        there = [entry.path for entry in self.list(folder)] if folder else []
         gone = [CommitOperationDelete(name) for name in there if name not in files]
         self._commit([*gone, *(CommitOperationAdd(name, file) for name, file in files.items())], "Add to a result")
 
