@@ -12,8 +12,6 @@ export SKIPJACK_UV := $(UV)
 VENV := .venv
 VENV_STAMP := $(VENV)/stamp-$(shell cat requirements/dev.txt | sha256sum | cut -c1-12)
 RUN := $(VENV)/bin/python
-BENCH_VENV := .venv-bench
-BENCH_STAMP := $(BENCH_VENV)/stamp-$(shell cat requirements/bench.txt | sha256sum | cut -c1-12)
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,11 +45,11 @@ bench-memory: venv  ## the memory that preparing data takes, over growing inputs
 bench-startup: venv  ## from a process's start to its first step
 	PYTHONPATH=operator/src:trainer-image/src $(RUN) -m tests.bench.startup
 
-bench-storage: $(BENCH_STAMP)  ## object stores beside their protocols' own clients; BENCH="--mib 256 --schemes s3" for less
-	PYTHONPATH=operator/src:trainer-image/src $(BENCH_VENV)/bin/python -m tests.bench.storage $(BENCH)
+bench-storage: .venv-bench-storage  ## object stores beside their protocols' own clients; BENCH="--mib 256 --schemes s3" for less
+	PYTHONPATH=operator/src:trainer-image/src .venv-bench-storage/bin/python -m tests.bench.storage $(BENCH)
 
-bench-trainer: $(BENCH_STAMP)  ## the trainer beside TRL's and transformers'; BENCH="--device gpu --shape llama-1b --method LoRA" for one case
-	PYTHONPATH=operator/src:trainer-image/src $(BENCH_VENV)/bin/python -m tests.bench.trainer $(BENCH)
+bench-trainer: .venv-bench-trainer  ## the trainer beside TRL's and transformers'; BENCH="--device gpu --shape llama-1b --method LoRA" for one case
+	PYTHONPATH=operator/src:trainer-image/src .venv-bench-trainer/bin/python -m tests.bench.trainer $(BENCH)
 
 up: venv  ## bring a cluster up, or bring it up to date; NODES=2 for a second node, NODES=1 to take it away again
 	$(PYTHON) -m tests.cluster up $(if $(NODES),--nodes $(NODES))
@@ -70,14 +68,15 @@ $(VENV_STAMP): $(UV)
 	$(UV) pip install --quiet --require-hashes --python $(RUN) -r requirements/dev.txt
 	touch $@
 
-$(BENCH_STAMP): $(UV)
-	$(UV) venv --quiet --clear --python $(PYTHON) $(BENCH_VENV)
-	$(UV) pip install --quiet --require-hashes --python $(BENCH_VENV)/bin/python -r requirements/bench.txt
+.venv-bench-%: requirements/bench-%.txt $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $@
+	$(UV) pip install --quiet --require-hashes --python $@/bin/python -r $<
 	touch $@
 
 lock: $(UV)  ## pin what requirements/*.in ask for
 	for name in uv dev; do $(UV) pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/$$name.in -o requirements/$$name.txt; done
-	for name in operator trainer bench; do $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; done
+	$(UV) pip compile -q -U --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements/bench-storage.in -o requirements/bench-storage.txt
+	for name in operator trainer bench-trainer; do $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements/dev.txt requirements/$$name.in -o requirements/$$name.txt; done
 
 crds: venv  ## generate crds/, the chart's copy and docs/reference.md from the models
 	$(RUN) crds/generate.py

@@ -88,9 +88,8 @@ class Artifact:
         """By a manifest with the annotations of the one before."""
         found = self._manifest()
         about = json.loads(found[1]).get("annotations") if found else None
-        kept = {
-            name: layer for name, layer in self._layers().items() if not folder or not name.startswith(f"{folder}/")
-        }
+        layers = self._layers()
+        kept = {name: layer for name, layer in layers.items() if folder is None or not is_at(name, folder)}
         self._store(kept | {name: self._pushed(file, name) for name, file in files.items()}, about)
 
     def prepare(self) -> None:
