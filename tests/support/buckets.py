@@ -38,10 +38,11 @@ class Server:
     port: int
     folder: Path
     """What the server keeps. Those of s3 and gs have a folder for a bucket and a file for an object."""
+    address: str = "127.0.0.1"
 
     def secret(self, port: int | None = None) -> dict[str, str]:
         """The keys of a Secret that opens it, by way of another port of this machine where one is given."""
-        here = f"http://127.0.0.1:{port or self.port}"
+        here = f"http://{self.address}:{port or self.port}"
         match self.scheme:
             case "s3":
                 keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "open sesame"}
@@ -67,16 +68,18 @@ class Server:
 
 
 @contextmanager
-def serving(scheme: str, root: Path, tls: tuple[Path, Path] | None = None) -> Iterator[Server]:
-    """The server of a scheme, its files below `root`; built the first time. `tls`: certificate and key, of s3 alone."""
+def serving(
+    scheme: str, root: Path, tls: tuple[Path, Path] | None = None, address: str = "127.0.0.1"
+) -> Iterator[Server]:
+    """The server of a scheme, its files below `root`; built the first time. `tls` (certificate and key) and `address` are of s3 alone."""
     folder, port = root / scheme, free_port()
     (folder / "data").mkdir(parents=True)
-    server = Server(scheme, port, folder)
+    server = Server(scheme, port, folder, address)
     with (root / f"{scheme}.log").open("wb") as log:
         known = os.environ | {"ROOT_ACCESS_KEY_ID": "key", "ROOT_SECRET_ACCESS_KEY": "open sesame"}
         process = subprocess.Popen(COMMANDS[scheme](server, tls), env=known, stdout=log, stderr=log, cwd=root)
     try:
-        _await(process, port)
+        _await(process, address, port)
         if scheme == "az":
             make_container(port, "data")
         if scheme == "gs":
@@ -92,7 +95,7 @@ def serving(scheme: str, root: Path, tls: tuple[Path, Path] | None = None) -> It
 
 def _s3(server: Server, tls: tuple[Path, Path] | None) -> list[str]:
     secured = ["--cert", str(tls[0]), "--key", str(tls[1])] if tls else []
-    told = ["--port", f"127.0.0.1:{server.port}", "--keep-alive", "--quiet", "--region", REGION, *secured]
+    told = ["--port", f"{server.address}:{server.port}", "--keep-alive", "--quiet", "--region", REGION, *secured]
     return [str(built("storage") / "versitygw"), *told, "posix", str(server.folder)]
 
 
@@ -137,11 +140,11 @@ def make_container(port: int, name: str) -> None:
     urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers)).close()
 
 
-def _await(process: subprocess.Popen[bytes], port: int) -> None:
+def _await(process: subprocess.Popen[bytes], address: str, port: int) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port)).close()
+            socket.create_connection((address, port)).close()
         except OSError:
             assert process.poll() is None, f"it ended with {process.returncode}"
             assert time.monotonic() < deadline, "it never listened"

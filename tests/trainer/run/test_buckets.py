@@ -18,7 +18,7 @@ from tests.trainer.trainees import run_here
 from skipjack.resolve import ResolvedSpec
 from skipjack_trainer.engine.checkpoint import Checkpoints
 from skipjack_trainer.engine.peers import Alone
-from skipjack_trainer.errors import OutputExists
+from skipjack_trainer.errors import ModelNotFound, OutputExists
 from skipjack_trainer.storage import open_store, send
 
 LONG: dict[str, Any] = {
@@ -90,6 +90,11 @@ def test_a_result_in_a_bucket_is_kept_replaced_and_started_from(server: Server, 
     run_here(furnished(tmp_path / "third", server, replacing))
     assert json.loads(mark.read_text())["jobUid"] == "uid-4"
     assert not (mark.parent / ".skipjack/uid-1").exists()
+
+
+def test_a_model_in_a_bucket_that_is_not_there_is_a_missing_model(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="s3://nowhere/base: there is no such bucket"):
+        run_here(furnished(tmp_path / "pod", server, in_bucket(model="s3://nowhere/base")))
 
 
 def test_the_best_weights_are_brought_back_from_the_bucket(server: Server, tmp_path: Path) -> None:

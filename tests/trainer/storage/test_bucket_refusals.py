@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import obstore
 import pytest
 from tests.support import buckets
 from tests.support.buckets import Server
@@ -13,7 +18,7 @@ from tests.support.faults import line, refusal
 from tests.trainer.storage.test_buckets import OPENERS, QUICK, store, stored
 
 from skipjack_trainer.errors import AccessDenied, DataNotFound, NoSpace, StorageFailed, TrainerError
-from skipjack_trainer.storage import Access, az, gs, s3
+from skipjack_trainer.storage import Access, Entry, az, gs, s3
 
 ObjectStore = Callable[[str], Server]
 
@@ -96,6 +101,33 @@ def test_a_token_in_an_address_is_never_told(object_store: ObjectStore, tmp_path
         with pytest.raises(StorageFailed, match="NobodyKnows") as told:
             opened.list()
     assert "hushhush" not in str(told.value)
+
+
+@pytest.mark.parametrize("mark", ["", "?"])
+def test_a_sas_token_opens_what_it_is_for_and_no_more(mark: str, object_store: ObjectStore, tmp_path: Path) -> None:
+    server = object_store("az")
+    stored(server, tmp_path, b"shared", "shared.txt")
+    whole = store("az", server.access(tmp_path))
+    token = urlsplit(obstore.sign(whole.client, "GET", "shared.txt", timedelta(hours=1))).query
+    opened = store("az", server.access(tmp_path, AZURE_STORAGE_ACCOUNT_KEY=None, AZURE_STORAGE_SAS_TOKEN=mark + token))
+    assert opened.get("shared.txt", tmp_path / "into").read_bytes() == b"shared"
+    with pytest.raises(AccessDenied, match=r"az://data/new\.txt: .*refuses Secret bucket") as told:
+        opened.put(tmp_path / "into/shared.txt", "new.txt")
+    assert_hushed(told.value, [token, parse_qs(token)["sig"][0]])
+
+
+def test_a_public_bucket_is_read_with_no_more_than_its_endpoint(tmp_path: Path) -> None:
+    with buckets.serving("s3", tmp_path / "served") as server:
+        stored(server, tmp_path, b"shared", "shared.txt")
+        resources = ["arn:aws:s3:::data", "arn:aws:s3:::data/*"]
+        rule = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": resources}
+        # Where versitygw keeps a bucket's policy.
+        os.setxattr(server.folder / "data", "user.policy", json.dumps({"Statement": [rule]}).encode())
+        anybody = store("s3", server.access(tmp_path, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None))
+        assert anybody.list() == [Entry("shared.txt", 6)]
+        assert anybody.get("shared.txt", tmp_path / "into").read_bytes() == b"shared"
+        with pytest.raises(AccessDenied, match="refuses a reader without credentials"):
+            anybody.put(tmp_path / "into/shared.txt", "new.txt")
 
 
 def test_a_secret_that_an_answer_repeats_is_not_repeated(object_store: ObjectStore, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.buckets import Server
 from tests.support.faults import FINE, End, Fault, line, refusal
 
 from skipjack_trainer.errors import StorageFailed, TrainerError
-from skipjack_trainer.storage import Entry, az, gs, s3
+from skipjack_trainer.storage import Entry, az, gs, s3, send
 from skipjack_trainer.storage.base import Access
 from skipjack_trainer.storage.objects import FIRST_BYTES, PART_BYTES, Objects, Patience
 
@@ -94,6 +94,14 @@ def test_an_upload_that_is_cut_goes_on_part_by_part(server: Server, end: End, tm
         through(server, tmp_path, broken.port, end).put(tmp_path / "up", "up.bin")
         assert broken.cut
     assert through(server, tmp_path).get("up.bin", tmp_path / "into").read_bytes() == BIG
+
+
+def test_several_large_files_take_no_more_memory_than_one(server: Server, tmp_path: Path) -> None:
+    files = {f"large-{number}.bin": tmp_path / "up" for number in range(4)}
+    (tmp_path / "up").write_bytes(BIG)
+    with line(server.port, lambda number: FINE) as watched:
+        send(through(server, tmp_path, watched.port), files)
+        assert watched.connections <= 4, "parts of one file only are on their way"
 
 
 def test_an_upload_that_fails_leaves_what_was_there(server: Server, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 from skipjack.protocol import FailureReason
@@ -63,3 +65,12 @@ class Interrupted(TrainerError):
 
 class StorageFailed(TrainerError):
     reason = FailureReason.STORAGE_FAILED
+
+
+@contextmanager
+def of_a_model() -> Iterator[None]:
+    """Stores know files: what is missing where a model is looked for is a model."""
+    try:
+        yield
+    except DataNotFound as error:
+        raise ModelNotFound(str(error)) from error

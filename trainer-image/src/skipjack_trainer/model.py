@@ -16,7 +16,7 @@ from skipjack.resolve import ResolvedSpec
 
 from .diffusion.diffuser import load_pipeline
 from .diffusion.pipeline import INDEX, PipelineConfig, is_pipeline, read_pipeline
-from .errors import ModelNotFound, ModelUnsupported
+from .errors import ModelNotFound, ModelUnsupported, of_a_model
 from .fast import attention
 from .models import make_known, own_tokenizer
 from .quantize import configuration, keep_trainable
@@ -43,6 +43,7 @@ COUNTS_FROM_PADDING = frozenset(
 """Encoders whose first position has the number behind padding's: they read fewer tokens than they have positions."""
 
 
+@of_a_model()
 def fetch_model(spec: ResolvedSpec, access: Access) -> tuple[Path, ResolvedSpec]:
     """The folder of the model on this machine, and the spec with the commit that was read: later attempts go on with that one,
     wherever its branch has moved. Raises ModelNotFound, ModelUnsupported, AccessDenied."""

@@ -19,7 +19,7 @@ from .engine.checkpoint import STATE, Checkpoints, State, step_of
 from .engine.parts import take_weights
 from .engine.peers import Peers
 from .engine.strategies import Strategy
-from .errors import ConfigurationInvalid, ModelNotFound
+from .errors import ConfigurationInvalid, ModelNotFound, of_a_model
 from .export.merge import merge
 from .export.output import MARK, checkpoints_of
 from .methods import METHODS
@@ -85,6 +85,7 @@ class Start:
         return found
 
 
+@of_a_model()
 def find(spec: ResolvedSpec, access: Access) -> tuple[Start | None, ResolvedSpec]:
     """What the spec starts from, and the spec with the model and the settings that this tells, where it leaves them open.
 
