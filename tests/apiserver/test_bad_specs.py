@@ -142,7 +142,8 @@ CHANGES: dict[str, Any] = {
     "model": "hf://org/other", "task": "Chat", "dataset": {"packing": True}, "method": {"type": "Full"},
     "hyperparameters": {"seed": 1}, "evaluation": {"everySteps": 5}, "checkpoint": {"keep": 5}, "compute": {"nodes": 2},
     "output": {"ifExists": "Replace"}, "credentials": [{"uriPrefix": "hf://", "secretName": "hub"}], "serviceAccountName": "other",
-    "pod": {"env": [{"name": "NCCL_DEBUG", "value": "INFO"}]},
+    "pod": {"env": [{"name": "NCCL_DEBUG", "value": "INFO"}]}, "startFrom": {"job": "other"}, "preference": {"loss": "IPO"},
+    "integrations": [{"type": "TensorBoard"}],
 }  # fmt: skip
 FREE = {"suspend", "stop", "limits", "managedBy"}
 """Fields that may change while a job runs, or that other rules hold."""

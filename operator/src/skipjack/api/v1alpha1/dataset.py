@@ -94,6 +94,12 @@ class Source(APIModel):
             lambda own: (own.split is None and own.subset is None) or own.uri.startswith(FOLDERS),
             "split and subset choose files of a data set: hf://datasets/ORG/NAME, pvc://CLAIM/FOLDER or s3://BUCKET/FOLDER; elsewhere name the file itself",
         ),
+        # A schema's minimum of 0.001 lets 0 pass: the API server compares whole numbers with its whole part.
+        Rule(
+            "!has(self.weight) || self.weight >= 0.001",
+            lambda own: own.weight is None or own.weight >= 0.001,
+            "weight is how often each row is seen in an epoch, from 0.001 to 1000: to have none of a source, leave it out",
+        ),
     )
     uri: DataURI = Field(
         description="Where the rows are: configmap://NAME/KEY, pvc://CLAIM/PATH, s3://BUCKET/PATH, az://CONTAINER/PATH, gs://BUCKET/PATH, "
@@ -117,7 +123,6 @@ class Source(APIModel):
     )
     weight: float | None = Field(
         None,
-        ge=0.001,
         le=1000,
         description="How often each row is seen in an epoch: 2 is twice, 0.1 is a tenth of the rows, another tenth in each epoch. Default: 1.",
     )
