@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support import tables
 from tests.trainer.storage.sites import SITES, Site
-from tests.trainer.storage.trials import ROWS, TRIALS, sizes
+from tests.trainer.storage.trials import TRIALS
+from tests.trainer.storage.tried import ROWS, sizes
 
 from skipjack_trainer.errors import ConfigurationInvalid, NoSpace, TrainerError
 from skipjack_trainer.storage import SCHEMES, Access, Entry, bring, open_store

@@ -6,14 +6,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.trainer import tiny
 from tests.trainer.storage.pages import Request, page
 from tests.trainer.storage.sites import Site
 from tests.trainer.storage.sites.registry import opened, oras
 
+from skipjack_trainer.data.sources import fetch
 from skipjack_trainer.errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
+from skipjack_trainer.model import fetch_model
 from skipjack_trainer.storage import Access, open_store
 from skipjack_trainer.storage.login import Login
 from skipjack_trainer.storage.oci import ARTIFACT, MANIFEST, NO_CONFIG, TITLE, Artifact, is_loopback, parsed
@@ -100,6 +104,28 @@ def test_what_a_digest_names_is_read_and_never_written(store: Artifact, folder: 
     assert pinned.get(path, folder / "again").read_bytes() == b"{}"
     with pytest.raises(ConfigurationInvalid, match="never changes: name a tag"):
         pinned.put(folder / "config.json", "new")
+
+
+def test_a_model_and_rows_that_oras_pushed_are_read_and_the_model_is_pinned(site: Site, tmp_path: Path) -> None:
+    tiny.model().save_pretrained(tmp_path / "base")
+    tiny.tokenizer().save_pretrained(tmp_path / "base")
+    for file in (tmp_path / "base").iterdir():
+        site.seed("base", f"base/{file.name}", file.read_bytes())
+    for name in ("a.jsonl", "b.jsonl", "c.csv"):
+        site.seed("rows", name, name.encode())
+    uri = site.uri("base", "base")
+    source = {"uri": site.uri("rows", "*.jsonl")}
+    spec = tiny.resolved(model=uri, dataset={"train": [source], "validation": [{"uri": site.uri("rows", "a.jsonl")}]})
+    folder, pinned = fetch_model(spec, site.access)
+    assert (folder / "model.safetensors").read_bytes() == (tmp_path / "base/model.safetensors").read_bytes()
+    assert pinned.model.uri.partition("@")[0] == uri.removesuffix(":v1/base")
+    assert pinned.model.uri.endswith("/base")
+    site.seed("base", "base/config.json", b"{}")
+    again, _ = fetch_model(pinned, replace(site.access, scratch=tmp_path / "later"))
+    assert (again / "config.json").read_bytes() == (tmp_path / "base/config.json").read_bytes()
+    found = fetch(spec, site.access)
+    assert [file.path.read_text() for file in found.train[0].files] == ["a.jsonl", "b.jsonl"]
+    assert [file.name for file in found.validation[0].files] == ["a.jsonl"]
 
 
 def test_a_folder_that_was_pushed_packed_is_told(store: Artifact, folder: Path) -> None:
