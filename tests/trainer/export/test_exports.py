@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from skipjack.api.v1alpha1.formats import FormatType
 from skipjack.protocol import Result
 from skipjack_trainer.errors import ConfigurationInvalid, ExportFailed
 from skipjack_trainer.export import exports
-from skipjack_trainer.export.formats import FORMATS, gguf
+from skipjack_trainer.export.onnx import genai
 
 MERGED, ONNX, Q8_0 = {"type": "Merged"}, {"type": "ONNX"}, {"type": "GGUF", "quantization": "Q8_0"}
 
@@ -96,9 +97,10 @@ def test_a_form_that_says_something_else_fails_the_job_and_leaves_what_was_train
 ) -> None:
     from skipjack_trainer.export.llama_cpp import families
 
-    llama = families.FAMILIES["llama"]
-    untouched = families.Family(llama.arch)
-    monkeypatch.setitem(families.FAMILIES, "llama", untouched)
+    def mixed_up(name: str, tensor: Any, config: Any) -> Any:
+        return np.roll(tensor, 1, axis=0) if "embed_tokens" in name else families.turned(name, tensor, config)
+
+    monkeypatch.setitem(families.FAMILIES, "llama", replace(families.LLAMA, change=mixed_up))
     with pytest.raises(ExportFailed, match=r"GGUF Q8_0 says differs by .*What was trained is kept in pvc://models/out"):
         run(tmp_path, MERGED, Q8_0)
     folder = tmp_path / RESULT
@@ -111,7 +113,7 @@ def test_texts_that_become_other_tokens_fail_the_job(tmp_path: Path, monkeypatch
     from skipjack_trainer.export.llama_cpp import vocabulary
 
     monkeypatch.setattr(vocabulary, "_merges", lambda told: ["l i"])
-    with pytest.raises(ExportFailed, match="llama.cpp makes other tokens of '.*' than the model's tokenizer"):
+    with pytest.raises(ExportFailed, match=r"llama\.cpp makes other tokens of '.*' than the model's tokenizer"):
         run(tmp_path, Q8_0)
 
 
@@ -130,7 +132,6 @@ def test_full_stores_its_model_and_makes_others_of_it(tmp_path: Path) -> None:
     assert [form.path for form in result.formats] == [".", "gguf-f32"]
     assert result.formats[1].difference is not None
     assert result.formats[1].difference < 1e-3
-    assert FORMATS[FormatType.GGUF] is gguf.GGUF
 
 
 def test_a_base_in_16_bits_is_merged_into_16_bits(tmp_path: Path) -> None:
@@ -140,3 +141,13 @@ def test_a_base_in_16_bits_is_merged_into_16_bits(tmp_path: Path) -> None:
     run_here(tmp_path)
     stored = AutoModelForCausalLM.from_pretrained(tmp_path / RESULT / "merged")
     assert {parameter.dtype for parameter in stored.parameters()} == {torch.bfloat16}
+
+
+def test_what_a_library_cannot_do_is_told_by_the_form_that_needed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(genai, "OPTIONS", ("hf_token=false", "no_such_option"))
+    with pytest.raises(
+        ExportFailed, match=r"ONNX of this model can't be .*ValueError: .*no_such_option.*: leave it out"
+    ):
+        run(tmp_path, ONNX)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from skipjack.protocol import Result, StoredFormat
@@ -76,13 +77,28 @@ def make(whole: Whole, wanted: ResolvedFormat, folder: Path) -> tuple[Path, floa
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     form = FORMATS[wanted.type]
-    form.write(whole, wanted.quantization, folder)
-    far = form.differs(whole, wanted.quantization, folder)
+    with failing(wanted):
+        form.write(whole, wanted.quantization, folder)
+        far = form.differs(whole, wanted.quantization, folder)
     if much := form.bound(whole, wanted.quantization).exceeded(far):
         raise ExportFailed(
             f"output.formats: what {wanted.title} says differs {much}, from what the model says as it was trained: leave it out, or choose another."
         )
     return folder, far.greatest
+
+
+@contextmanager
+def failing(wanted: ResolvedFormat) -> Iterator[None]:
+    """What libraries raise of a model that they can't write or read, as ExportFailed. That memory ran out is another thing."""
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError) as error:
+        if "allocate memory" in str(error):
+            raise
+        why = f"{type(error).__name__}: {str(error).strip()[-400:]}"
+        raise ExportFailed(
+            f"output.formats: {wanted.title} of this model can't be written or read back ({why}): leave it out."
+        ) from error
 
 
 def store(made: tuple[Path, float], wanted: ResolvedFormat, told: Plan, output: Output) -> Plan:

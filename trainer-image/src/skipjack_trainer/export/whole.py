@@ -76,6 +76,9 @@ def make_whole(
         raise ExportFailed(
             f"output.formats: the merged model differs by {far.greatest:.3g} in its logits from the base model with its adapter, more than {CLOSE:g}."
         )
+    if template:
+        # Its turns end by a token of their own.
+        merged.generation_config.eos_token_id = tokenizer.eos_token_id
     merged.config.dtype = torch.float32
     merged.save_pretrained(into, max_shard_size=SHARD)
     tokenizer.save_pretrained(into)
