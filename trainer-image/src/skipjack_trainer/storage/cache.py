@@ -49,7 +49,7 @@ class Cache:
         kept = self.folder / digest
         part = target.with_name(f".{target.name}{PART}")
         try:
-            with suppress(PermissionError):
+            with suppress(OSError):  # one that can only be read is read all the same
                 os.utime(kept)  # what was used last is removed last
             if copied(kept, part) == digest:
                 part.replace(target)
