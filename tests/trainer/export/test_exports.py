@@ -92,6 +92,20 @@ def test_after_a_crash_what_is_left_is_written_and_nothing_is_trained_again(tmp_
     assert run_here(tmp_path, attempt=3) == result
 
 
+def test_a_crash_right_before_the_end_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(output: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "forget", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, MERGED)
+    card = (tmp_path / RESULT / "README.md").read_text()
+    result = run_here(tmp_path, attempt=2)
+    assert [form.path for form in result.formats] == ["merged"]
+    assert (tmp_path / RESULT / "README.md").read_text() == card
+
+
 def test_a_form_that_says_something_else_fails_the_job_and_leaves_what_was_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

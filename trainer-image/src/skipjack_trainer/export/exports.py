@@ -26,6 +26,8 @@ from .plan import Plan, find, forget, keep
 from .samples import samples_of
 from .whole import Whole, make_whole
 
+TABLE = "\n## Written as\n"
+
 
 def plan(spec: ResolvedSpec, head: Head, rows: Sequence[Example], output: Output, access: Access) -> None:
     """Notes what is to be written, before the result is stored. `rows`: held out ones where there are any."""
@@ -38,37 +40,44 @@ def exported(output: Output, result: Result, access: Access, tell: Callable[[str
     told = find(output)
     if told is None:
         return result
-    base, _ = fetch_model(told.spec, access)
-    stored = brought(output, access)
-    folder = access.scratch / "whole"
-    shutil.rmtree(folder, ignore_errors=True)
-    tell(f"what was trained is stored; to be written of it: {', '.join(each.title for each in to_make(told.spec))}")
+    stored = brought(output, told, access)
     try:
-        whole = make_whole(base, stored, told.spec, told.kind, told.samples, folder)
-        for wanted in to_make(told.spec)[len(told.made) :]:
-            told = keep(
-                store(make(whole, wanted, access.scratch / "format"), wanted, told, output), output, access.scratch
-            )
-            tell(sentence(told.made[-1]))
+        told = with_all_made(told, stored, output, access, tell)
     except ExportFailed as error:
-        raise ExportFailed(
-            f"{error} What was trained is kept in {output.spec.output.uri}, and its checkpoint."
-        ) from error
+        raise ExportFailed(f"{error} What was trained is kept in {output.spec.output.uri}.") from error
     formats = (*stored_as_trained(told.spec, result), *told.made)
     result = output.complete(result.model_copy(update={"formats": formats}), told.files, card(stored / CARD, formats))
     forget(output)
     return result
 
 
-def brought(output: Output, access: Access) -> Path:
+def with_all_made(told: Plan, stored: Path, output: Output, access: Access, tell: Callable[[str], None]) -> Plan:
+    """The plan, once each form that was left is stored. Raises ExportFailed."""
+    left = to_make(told.spec)[len(told.made) :]
+    if not left:
+        return told
+    tell(f"what was trained is stored; to be written of it: {', '.join(each.title for each in left)}")
+    base, _ = fetch_model(told.spec, access)
+    folder = access.scratch / "whole"
+    shutil.rmtree(folder, ignore_errors=True)
+    whole = make_whole(base, stored, told.spec, told.kind, told.samples, folder)
+    for wanted in left:
+        made = make(whole, wanted, access.scratch / "format")
+        told = keep(store(made, wanted, told, output), output, access.scratch)
+        tell(sentence(told.made[-1]))
+    return told
+
+
+def brought(output: Output, told: Plan, access: Access) -> Path:
     """The folder of what was trained, on this machine."""
     here = access.scratch / "export"
     if (here / MARK).is_file():
         return here
     if (place := output.store.local(output.path)) is not None:
         return place
-    own = [entry for entry in output.store.list(output.path) if f"/{OWN_FOLDER}/" not in entry.path]
-    bring(output.store, own, access.scratch / "stored")
+    others = {f"{output.path}/{name}" for name in told.files}
+    there = [entry for entry in output.store.list(output.path) if f"/{OWN_FOLDER}/" not in entry.path]
+    bring(output.store, [entry for entry in there if entry.path not in others], access.scratch / "stored")
     return access.scratch / "stored" / output.path
 
 
@@ -152,4 +161,5 @@ def card(own: Path, formats: Sequence[StoredFormat]) -> str:
     )
     head = "| what | weights | folder | MiB | greatest difference | digest |\n| --- | --- | --- | --- | --- | --- |\n"
     before, settings, after = own.read_text().partition("\n## Settings\n")
-    return f"{before}\n## Written as\n{head}{rows}{settings}{after}"
+    # Whoever goes on after a crash may find a card that has the table already.
+    return f"{before.partition(TABLE)[0]}{TABLE}{head}{rows}{settings}{after}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skipjack.api.v1alpha1.formats import FormatType
+from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedFormat
 
@@ -23,18 +24,16 @@ FORMATS: dict[FormatType, Format] = {
 
 def to_make(spec: ResolvedSpec) -> list[ResolvedFormat]:
     """Those that were asked for and aren't what is stored anyway."""
-    from skipjack.api.v1alpha1.method import MethodType
-
     stored = FormatType.MERGED if spec.method.type is MethodType.FULL else FormatType.ADAPTER
     return [wanted for wanted in spec.output.formats if wanted.type is not stored]
 
 
 def refuse_formats(spec: ResolvedSpec, config: Any, tokenizer: Any, head: Head) -> None:
     """Raises ConfigurationInvalid before anything is trained, where such a model can't be written so."""
+    made = to_make(spec)
     for place, wanted in enumerate(spec.output.formats):
-        if wanted in to_make(spec) and (
-            reason := FORMATS[wanted.type].refusal(config, tokenizer, head, wanted.quantization)
-        ):
+        reason = FORMATS[wanted.type].refusal(config, tokenizer, head, wanted.quantization) if wanted in made else None
+        if reason:
             raise ConfigurationInvalid(f"output.formats[{place}]: {wanted.title} can't hold this model: {reason}.")
 
 

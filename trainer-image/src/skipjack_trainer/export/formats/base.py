@@ -53,4 +53,5 @@ SHARES: Mapping[Quantization, Bound] = {
     FormatQuantization.Q8_0: Bound(share=0.25),
     FormatQuantization.INT4: Bound(share=0.8),
 }
-"""Of weights that are rounded: some two to four times what was seen of tiny random models and of SmolLM2 (docs/exports.md has the figures)."""
+"""Of weights that are rounded: two times and more of what was seen of SmolLM2-135M (F16 1 %, BF16 2 %, Q8_0 10 %, INT4 41 %); tiny random models
+show less. Queries and keys that are turned the wrong way show 25 % of a tiny model, whose attention hardly matters."""
