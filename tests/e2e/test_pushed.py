@@ -34,7 +34,8 @@ def test_a_result_in_a_registry_is_found_refused_to_others_and_gone_on_from(kube
     uri = whole(ended(kubectl))["uri"]
     address, _, digest = uri.rpartition("@")
     assert address == f"oci://{registry}/{repository}"
-    manifest = requests.get(f"http://{registry}/v2/{repository}/manifests/{digest}", timeout=10).json()
+    accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    manifest = requests.get(f"http://{registry}/v2/{repository}/manifests/{digest}", headers=accepted, timeout=10).json()
     titles = {layer["annotations"]["org.opencontainers.image.title"] for layer in manifest["layers"]}
     assert {"adapter_model.safetensors", "README.md", "skipjack.json"} <= titles
     assert manifest["annotations"]["dev.skipjack.job"] == f"{kubectl.namespace}/sums"
