@@ -110,13 +110,16 @@ class Hub(Writing):
         entries = []
         for name in contents(repo):
             size = (repo / name).stat().st_size
+            digest = sha256(repo / name, (repo / name).stat().st_mtime)
+            is_large = name.endswith(".safetensors")
             entries.append(
                 {
                     "type": "file",
                     "path": name,
                     "size": size,
-                    "oid": sha256(repo / name, (repo / name).stat().st_mtime)[:40],
+                    "oid": digest[:40],
                 }
+                | ({"lfs": {"oid": digest, "size": size, "pointerSize": 134}} if is_large else {})
             )
         self.send_json(entries)
 

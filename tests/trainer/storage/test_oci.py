@@ -86,6 +86,16 @@ def test_a_result_is_laid_out_as_oras_has_it(store: Artifact, folder: Path, tmp_
     assert (tmp_path / "deep/weights").read_bytes() == LARGE
 
 
+def test_a_file_that_is_added_later_leaves_the_rest_and_whose_it_is(
+    store: Artifact, folder: Path, tmp_path: Path
+) -> None:
+    store.replace(folder, {"dev.skipjack.job": "team/job"})
+    store.put(folder / "config.json", "gguf/model.gguf")
+    told = json.loads(oras("manifest", "fetch", store.title.removeprefix("oci://"), cwd=tmp_path))
+    assert told["annotations"] == {"dev.skipjack.job": "team/job"}
+    assert [entry.path for entry in store.list()] == ["config.json", "deep/weights", "gguf/model.gguf"]
+
+
 def test_what_somebody_else_stores_meanwhile_is_left_as_it_is(site: Site, store: Artifact, folder: Path) -> None:
     assert not store.exists("")
     name = store.registry.repository.rpartition("/")[2]

@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 
     path: str
     size_bytes: int
+    digest: str | None = None
+    """SHA-256 of what it contains, in hex, where the store tells it."""
 
 
 class Store(Protocol):
@@ -132,7 +134,7 @@ def serves(prefix: str, uri: str) -> bool:
 
 def is_at(path: str, place: str) -> bool:
     """Whether a file is the one of that name, or lies below a folder of that name; all lie below ''."""
-    folder = place.rstrip("/")
+    folder = place.strip("/")
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 

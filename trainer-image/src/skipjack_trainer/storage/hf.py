@@ -56,7 +56,11 @@ class Hub:
             lambda: list(self.api.list_repo_tree(self.repo, repo_type=self.kind, revision=commit, recursive=True))
         )
         files = (item for item in tree if hasattr(item, "size") and item.path != OWN)
-        return [Entry(item.path, item.size) for item in files if is_at(item.path, prefix)]
+        return [
+            Entry(item.path, item.size, item.lfs.sha256 if item.lfs else None)
+            for item in files
+            if is_at(item.path, prefix)
+        ]
 
     def get(self, path: str, into: Path) -> Path:
         commit = self.commit
