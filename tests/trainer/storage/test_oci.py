@@ -205,6 +205,18 @@ def test_a_file_that_is_not_there_is_told_beside_those_that_are(
         serving(manifest(layer("rows.jsonl", b"rows"))).get("none", tmp_path)
 
 
+@pytest.mark.parametrize("status", [204, 404, 405])
+def test_whether_anything_may_be_stored_is_asked_by_an_upload_that_is_cancelled_where_that_can_be(status: int) -> None:
+    def answer(asked: Request) -> None:
+        told.append((asked.command, asked.path))
+        asked.reply(202 if asked.command == "POST" else status, Location="/v2/a/b/blobs/uploads/1?state")
+
+    told: list[tuple[str, str]] = []
+    with page(answer) as served:
+        Registry(f"http://127.0.0.1:{served.port}", "a/b", None, Patience()).refuse_strangers()
+    assert told == [("POST", "/v2/a/b/blobs/uploads/"), ("DELETE", "/v2/a/b/blobs/uploads/1?state")]
+
+
 def test_an_upload_that_a_registry_takes_elsewhere_goes_there_without_the_credential(folder: Path) -> None:
     def receive(asked: Request) -> None:
         asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
