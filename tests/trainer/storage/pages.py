@@ -18,7 +18,7 @@ class Request(BaseHTTPRequestHandler):
         self.server.page.asked.append(dict(self.headers))  # type: ignore[attr-defined]
         self.server.page.answer(self)  # type: ignore[attr-defined]
 
-    do_HEAD = do_POST = do_PATCH = do_PUT = do_GET
+    do_HEAD = do_DELETE = do_POST = do_PATCH = do_PUT = do_GET
 
     def reply(self, status: int, body: bytes = b"", cut: int | None = None, **headers: str) -> None:
         """Of `body` only `cut` bytes are sent, though the header names its whole length."""

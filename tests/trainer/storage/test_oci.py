@@ -86,6 +86,16 @@ def test_a_result_is_laid_out_as_oras_has_it(store: Artifact, folder: Path, tmp_
     assert (tmp_path / "deep/weights").read_bytes() == LARGE
 
 
+def test_a_file_that_is_added_later_leaves_the_rest_and_whose_it_is(
+    store: Artifact, folder: Path, tmp_path: Path
+) -> None:
+    store.replace(folder, {"dev.skipjack.job": "team/job"})
+    store.put(folder / "config.json", "gguf/model.gguf")
+    told = json.loads(oras("manifest", "fetch", store.title.removeprefix("oci://"), cwd=tmp_path))
+    assert told["annotations"] == {"dev.skipjack.job": "team/job"}
+    assert [entry.path for entry in store.list()] == ["config.json", "deep/weights", "gguf/model.gguf"]
+
+
 def test_what_somebody_else_stores_meanwhile_is_left_as_it_is(site: Site, store: Artifact, folder: Path) -> None:
     assert not store.exists("")
     name = store.registry.repository.rpartition("/")[2]
@@ -193,6 +203,18 @@ def test_a_file_that_is_not_there_is_told_beside_those_that_are(
 ) -> None:
     with pytest.raises(DataNotFound, match=r"no file 'none'; there are rows\.jsonl"):
         serving(manifest(layer("rows.jsonl", b"rows"))).get("none", tmp_path)
+
+
+@pytest.mark.parametrize("status", [204, 404, 405])
+def test_whether_anything_may_be_stored_is_asked_by_an_upload_that_is_cancelled_where_that_can_be(status: int) -> None:
+    def answer(asked: Request) -> None:
+        told.append((asked.command, asked.path))
+        asked.reply(202 if asked.command == "POST" else status, Location="/v2/a/b/blobs/uploads/1?state")
+
+    told: list[tuple[str, str]] = []
+    with page(answer) as served:
+        Registry(f"http://127.0.0.1:{served.port}", "a/b", None, Patience()).refuse_strangers()
+    assert told == [("POST", "/v2/a/b/blobs/uploads/"), ("DELETE", "/v2/a/b/blobs/uploads/1?state")]
 
 
 def test_an_upload_that_a_registry_takes_elsewhere_goes_there_without_the_credential(folder: Path) -> None:

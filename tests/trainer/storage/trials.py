@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ from skipjack_trainer.errors import (
     OutputExists,
     StorageFailed,
 )
-from skipjack_trainer.storage import Entry, open_store
+from skipjack_trainer.storage import open_store
 
 YES, NO_NETWORK, ONLY_READ = "yes", "–", "only read"
 
@@ -43,15 +44,21 @@ def lists(site: Site, into: Path) -> str:
     site.seed("lists", "rows.jsonl", ROWS)
     if not site.has_folders:
         store, path = site.open("lists", "rows.jsonl")
-        assert store.list() == [Entry(path, len(ROWS))]
+        assert [(entry.path, entry.size_bytes) for entry in store.list()] == [(path, len(ROWS))]
         return "one file" if path == "rows.jsonl" else YES
     for name in ("deep/more.jsonl", "deeper.jsonl"):
         site.seed("lists", name, ROWS * 2)
     store, path = site.open("lists")
     within = f"{path}/".lstrip("/")
-    wanted = [Entry(f"{within}{name}", 2 * len(ROWS)) for name in ("deep/more.jsonl", "deeper.jsonl")]
-    assert sorted(store.list(path)) == [*wanted, Entry(f"{within}rows.jsonl", len(ROWS))]
-    assert store.list(f"{within}deep/") == store.list(f"{within}deep") == wanted[:1]
+    assert sizes(store, path) == {
+        "deep/more.jsonl": 2 * len(ROWS),
+        "deeper.jsonl": 2 * len(ROWS),
+        "rows.jsonl": len(ROWS),
+    }
+    for folder_named in (f"{within}deep/", f"{within}deep"):
+        assert [entry.path for entry in store.list(folder_named)] == [f"{within}deep/more.jsonl"]
+    hashed = {entry.digest for entry in store.list(path)} - {None}
+    assert hashed <= {hashlib.sha256(ROWS * times).hexdigest() for times in (1, 2)}, "where it is told, it is theirs"
     return YES
 
 

@@ -130,15 +130,15 @@ class Output:
     def _store_in_turn(self, folder: Path, names: Sequence[str]) -> None:
         """The result that is replaced is none from here on, with it go the checkpoints that it kept; the new one is none until its mark."""
         before = self._mark() or {}
-        self.store.delete(self._at(MARK))
+        self.store.delete(self.at(MARK))
         if before.get("jobUid", self.spec.job_uid) != self.spec.job_uid:
             self.kept.store.delete(f"{self.kept.path}/{OWN_FOLDER}/{before['jobUid']}")
         for entry in self.store.list(self.path):
-            name = entry.path.removeprefix(self._at(""))
+            name = entry.path.removeprefix(self.at(""))
             if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
                 self.store.delete(entry.path)
-        send(self.store, {self._at(name): folder / name for name in names})
-        self.store.put(folder / MARK, self._at(MARK))
+        send(self.store, {self.at(name): folder / name for name in names})
+        self.store.put(folder / MARK, self.at(MARK))
 
     def _pinned(self, told: Result) -> Result:
         """With the address that names this result for ever, where the store has such."""
@@ -147,15 +147,16 @@ class Output:
     def _foreign(self) -> list[str]:
         """What lies there and is neither a checkpoint nor a file that an earlier attempt of this job left half stored."""
         there = [entry.path for entry in self.store.list(self.path)]
-        own = self._at(f"{OWN_FOLDER}/")
+        own = self.at(f"{OWN_FOLDER}/")
         is_begun = any(path.startswith(f"{own}{self.spec.job_uid}/") for path in there)
         return [] if is_begun else [path for path in there if not path.startswith(own)]
 
-    def _at(self, name: str) -> str:
+    def at(self, name: str) -> str:
+        """The path of a file of the result in its store."""
         return f"{self.path}/{name}".lstrip("/")
 
     def _mark(self) -> dict[str, Any] | None:
-        content = peek(self.store, self._at(MARK))
+        content = peek(self.store, self.at(MARK))
         return None if content is None else json.loads(content)
 
 

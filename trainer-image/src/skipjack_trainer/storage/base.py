@@ -142,7 +142,7 @@ def serves(prefix: str, uri: str) -> bool:
 
 def is_at(path: str, place: str) -> bool:
     """Whether a file is the one of that name, or lies below a folder of that name; all lie below ''."""
-    folder = place.rstrip("/")
+    folder = place.strip("/")
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 

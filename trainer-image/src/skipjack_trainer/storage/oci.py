@@ -52,7 +52,11 @@ class Artifact:
 
     def list(self, prefix: str = "") -> list[Entry]:
         layers = self._layers()
-        return sorted(Entry(name, layer["size"]) for name, layer in layers.items() if is_at(name, prefix))
+        return sorted(
+            Entry(name, layer["size"], layer["digest"].removeprefix("sha256:"))
+            for name, layer in layers.items()
+            if is_at(name, prefix)
+        )
 
     def get(self, path: str, into: Path) -> Path:
         layers = self._layers()
@@ -68,13 +72,13 @@ class Artifact:
         return any(is_at(name, path) for name in self._layers())
 
     def put(self, local: Path, path: str) -> None:
-        self._store(self._layers() | {path: self._pushed(local, path)})
+        self._store(self._layers() | {path: self._pushed(local, path)}, self._about())
 
     def delete(self, path: str) -> None:
         layers = self._layers()
         kept = {name: layer for name, layer in layers.items() if not is_at(name, path)}
         if kept and len(kept) < len(layers):
-            self._store(kept)
+            self._store(kept, self._about())
         elif layers and not kept and (found := self._manifest()):
             self.registry.delete_manifest(found[0])
             self.is_read = False
@@ -112,7 +116,13 @@ class Artifact:
             "mediaType": FILE, "digest": digest, "size": file.stat().st_size, "annotations": {TITLE: name}
         }  # fmt: skip
 
-    def _store(self, layers: Mapping[str, Layer], about: Mapping[str, str] | None = None) -> None:
+    def _about(self) -> dict[str, str]:
+        """What is told with the files that are there."""
+        found = self._manifest()
+        about: dict[str, str] = json.loads(found[1]).get("annotations", {}) if found else {}
+        return about
+
+    def _store(self, layers: Mapping[str, Layer], about: Mapping[str, str]) -> None:
         if self.reference != self.tag:
             raise ConfigurationInvalid(f"{self.title}: what a digest names never changes: name a tag.")
         before = self._manifest()

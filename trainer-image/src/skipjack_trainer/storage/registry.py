@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from ..errors import AccessDenied, DataNotFound, StorageFailed
+from ..errors import AccessDenied, DataNotFound, StorageFailed, TrainerError
 from .download import HashedDownload, RangeRefused
 from .login import TIMEOUT_SECONDS, Login, authorization
 from .patience import Passing, Patience, passes
@@ -141,7 +142,9 @@ class Registry:
     def refuse_strangers(self) -> None:
         """Raises AccessDenied, before hours of work, where nothing may be stored."""
         place = self.patiently("POST", "blobs/uploads/")
-        self.ask("DELETE", urljoin(self.url, place.headers["Location"])).close()
+        with suppress(TrainerError):
+            # Not every registry lets an upload be cancelled: what nobody goes on with it forgets in time.
+            self.ask("DELETE", urljoin(self.url, place.headers["Location"])).close()
 
 
 class Upload:
