@@ -90,11 +90,8 @@ class Artifact:
 
     def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
         """By a manifest with the annotations of the one before."""
-        found = self._manifest()
-        about = json.loads(found[1]).get("annotations") if found else None
-        layers = self._layers()
-        kept = {name: layer for name, layer in layers.items() if folder is None or not is_at(name, folder)}
-        self._store(kept | {name: self._pushed(file, name) for name, file in files.items()}, about)
+        kept = {name: layer for name, layer in self._layers().items() if folder is None or not is_at(name, folder)}
+        self._store(kept | {name: self._pushed(file, name) for name, file in files.items()}, self._about())
 
     def prepare(self) -> None:
         self.registry.refuse_strangers()
