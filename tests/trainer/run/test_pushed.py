@@ -150,3 +150,31 @@ def test_a_push_that_is_cut_off_leaves_what_was_there_and_the_next_attempt_needs
     monkeypatch.setattr("skipjack_trainer.engine.loop.accumulate", lambda *_: trained.append(1))
     result = run_here(tiny.furnish(pod, told), attempt=2)
     assert (result.output_uri != before, trained) == (True, [])
+
+
+def test_further_forms_are_pushed_after_what_was_trained_and_a_crash_between_them_leaves_it_whole(
+    site: Site, pod: Path, tmp_path: Path
+) -> None:
+    assert site.front
+    site.front.calm()
+    formats = [{"type": "Adapter"}, {"type": "Merged"}]
+    told = job(site, uid="uid-6", output={"uri": site.uri("formed"), "formats": formats})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skipjack_trainer.export.exports.make", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ran(pod, told)
+    store, path = site.open("formed")
+    trained = {entry.path.removeprefix(f"{path}/") for entry in store.list(path)}
+    assert {"adapter_model.safetensors", "skipjack.json"} <= trained
+    result = run_here(tiny.furnish(pod, told), attempt=2)
+    assert [form.path for form in result.formats] == [".", "merged"]
+    assert result.output_uri is not None
+    folder = pulled(result.output_uri, tmp_path / "pulled")
+    mark = json.loads((folder / "skipjack.json").read_text())
+    assert {name: told["sha256"] for name, told in mark["files"].items()} == {
+        name: digest(folder / name) for name in mark["files"]
+    }
+    assert {*trained, "merged/model.safetensors"} <= {*mark["files"], "skipjack.json"}
+    assert not list((pod / "mnt/claims/work/bot/.skipjack/uid-6").glob("exports.json"))
+    with pytest.raises(OutputExists, match="holds the result of team/job"):
+        ran(pod, job(site, uid="uid-7", output={"uri": site.uri("formed")}))

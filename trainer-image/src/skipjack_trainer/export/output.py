@@ -88,7 +88,7 @@ class Output:
 
     def add(self, folder: str, files: Mapping[str, Path]) -> None:
         """Stores further files into a folder of the result that is stored, in place of those that are in it."""
-        into = self._at(folder)
+        into = self.at(folder)
         if isinstance(self.store, TakesWhole):
             self.store.add(into, {f"{into}/{name}": file for name, file in files.items()})
         else:
@@ -106,10 +106,10 @@ class Output:
             told, text = self._marked(result, known, mark["lineage"])
             told_file.write_text(text)
             if isinstance(self.store, TakesWhole):
-                self.store.add(None, {self._at(CARD): own, self._at(MARK): told_file})
+                self.store.add(None, {self.at(CARD): own, self._at(MARK): told_file})
             else:
-                self.store.put(own, self._at(CARD))
-                self.store.put(told_file, self._at(MARK))
+                self.store.put(own, self.at(CARD))
+                self.store.put(told_file, self.at(MARK))
         return self._pinned(told)
 
     def _marked(self, result: Result, files: Files, lineage: Sequence[str]) -> tuple[Result, str]:
