@@ -106,7 +106,7 @@ class Output:
             told, text = self._marked(result, known, mark["lineage"])
             told_file.write_text(text)
             if isinstance(self.store, TakesWhole):
-                self.store.add(None, {self.at(CARD): own, self._at(MARK): told_file})
+                self.store.add(None, {self.at(CARD): own, self.at(MARK): told_file})
             else:
                 self.store.put(own, self.at(CARD))
                 self.store.put(told_file, self.at(MARK))
