@@ -35,7 +35,9 @@ def test_a_result_in_a_registry_is_found_refused_to_others_and_gone_on_from(kube
     address, _, digest = uri.rpartition("@")
     assert address == f"oci://{registry}/{repository}"
     accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    manifest = requests.get(f"http://{registry}/v2/{repository}/manifests/{digest}", headers=accepted, timeout=10).json()
+    manifest = requests.get(
+        f"http://{registry}/v2/{repository}/manifests/{digest}", headers=accepted, timeout=10
+    ).json()
     titles = {layer["annotations"]["org.opencontainers.image.title"] for layer in manifest["layers"]}
     assert {"adapter_model.safetensors", "README.md", "skipjack.json"} <= titles
     assert manifest["annotations"]["dev.skipjack.job"] == f"{kubectl.namespace}/sums"
