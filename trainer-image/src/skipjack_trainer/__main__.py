@@ -40,8 +40,11 @@ def main() -> ExitCode:
 
 
 def leave_at_once(pod: Pod) -> None:
-    """Ends the process before its first step, whatever it is doing."""
-    message = "asked to stop where there was nothing to save: the next attempt begins where this one did."
+    """Ends the process before its first step or after its last, whatever it is doing."""
+    message = (
+        "asked to stop before the first step, or after the last: there was nothing to save, "
+        "the next attempt begins where this one did."
+    )
     print(f"{FailureReason.INTERRUPTED.value}: {message}", file=sys.stderr, flush=True)
     os._exit(leave(pod.termination_path, Result(reason=FailureReason.INTERRUPTED, message=message)))
 

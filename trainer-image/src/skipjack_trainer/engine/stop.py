@@ -15,7 +15,7 @@ class Stop:
         self.leave = False
         self.finish = False
         self.work_would_be_lost = False
-        """Whether a step was begun: until then SIGTERM leaves at once, since there is nothing to save."""
+        """Whether a step was begun whose result isn't stored: until then, and after it, SIGTERM leaves at once, since there is nothing to save."""
 
     def on_sigterm(self, leave_at_once: Callable[[], None]) -> None:
         """From now on SIGTERM calls `leave_at_once`, or sets `leave` once there is work to be lost.
