@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from skipjack.api.v1alpha1.formats import FormatType
 from skipjack.protocol import Result
-from skipjack_trainer.errors import ConfigurationInvalid, ExportFailed
+from skipjack_trainer.errors import ConfigurationInvalid, ExportFailed, Interrupted
 from skipjack_trainer.export import exports
 from skipjack_trainer.export.onnx import genai
 
@@ -90,6 +90,22 @@ def test_after_a_crash_what_is_left_is_written_and_nothing_is_trained_again(tmp_
     assert [form.path for form in result.formats] == ["merged", "gguf-q8_0"]
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert run_here(tmp_path, attempt=3) == result
+
+
+def test_a_pod_that_a_later_attempt_has_taken_over_from_writes_nothing_more(tmp_path: Path) -> None:
+    whole = exports.make
+    with pytest.MonkeyPatch.context() as patch:
+
+        def overtaken(model: Any, wanted: Any, folder: Path) -> Any:
+            patch.setattr(exports, "make", whole)
+            run_here(tmp_path, attempt=2)
+            return whole(model, wanted, folder)
+
+        patch.setattr(exports, "make", overtaken)
+        with pytest.raises(Interrupted, match=r"a later attempt has taken over from this one \(1\)"):
+            run(tmp_path, MERGED)
+    told = json.loads((tmp_path / RESULT / "skipjack.json").read_text())
+    assert [form["path"] for form in told["result"]["formats"]] == ["merged"]
 
 
 def test_a_crash_right_before_the_end_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def run(pod: Pod, stop: Stop) -> Result:
         tell(f"this job's result is stored already: {done.output_uri}")
     peers.leave()
     stop.work_would_be_lost = False
-    return exported(output, done, access, tell) if leads else done
+    return exported(output, done, pod.attempt, access, tell) if leads else done
 
 
 def tune(
@@ -160,7 +160,7 @@ def tune(
         result = finish(trainee, ended, stored_step, size, lineage, seconds, access.scratch / "export", tell)
         if leads:
             checkpoints.check_fence()
-            plan(spec, recipe.head, rows[1] or rows[0], output, access)
+            plan(spec, recipe.head, rows[1] or rows[0], pod.attempt, output, access)
             result = output.store_result(access.scratch / "export", result, lineage)
             if spec.checkpoint.keep_final:
                 checkpoints.forget(checkpoints.complete(), ended.step)

@@ -22,30 +22,34 @@ from ..storage import Access, bring
 from .card import CARD
 from .formats import FORMATS, to_make
 from .output import MARK, OWN_FOLDER, Output
-from .plan import Plan, find, forget, keep
+from .plan import Plan, check_fence, find, forget, keep
 from .samples import samples_of
 from .whole import Whole, make_whole
 
 TABLE = "\n## Written as\n"
 
 
-def plan(spec: ResolvedSpec, head: Head, rows: Sequence[Example], output: Output, access: Access) -> None:
+def plan(spec: ResolvedSpec, head: Head, rows: Sequence[Example], attempt: int, output: Output, access: Access) -> None:
     """Notes what is to be written, before the result is stored. `rows`: held out ones where there are any."""
     if to_make(spec):
-        keep(Plan(spec=spec, head=head.name, samples=samples_of(rows, head)), output, access.scratch)
+        keep(Plan(spec=spec, head=head.name, samples=samples_of(rows, head), attempt=attempt), output, access.scratch)
 
 
-def exported(output: Output, result: Result, access: Access, tell: Callable[[str], None]) -> Result:
-    """The result with all its forms, once they are stored. Raises ExportFailed: what was trained is kept, and what was written before."""
+def exported(output: Output, result: Result, attempt: int, access: Access, tell: Callable[[str], None]) -> Result:
+    """The result with all its forms, once they are stored. Raises ExportFailed: what was trained is kept, and what was written before;
+    Interrupted where a later attempt has taken over."""
     told = find(output)
     if told is None:
         return result
+    check_fence(output, attempt)
+    told = keep(told.model_copy(update={"attempt": attempt}), output, access.scratch)
     stored = brought(output, told, access)
     try:
         told = with_all_made(told, stored, output, access, tell)
     except ExportFailed as error:
         raise ExportFailed(f"{error} What was trained is kept in {output.spec.output.uri}.") from error
     formats = (*stored_as_trained(told.spec, result), *told.made)
+    check_fence(output, attempt)
     result = output.complete(result.model_copy(update={"formats": formats}), told.files, card(stored / CARD, formats))
     forget(output)
     return result
@@ -63,6 +67,7 @@ def with_all_made(told: Plan, stored: Path, output: Output, access: Access, tell
     whole = make_whole(base, stored, told.spec, told.kind, told.samples, folder)
     for wanted in left:
         made = make(whole, wanted, access.scratch / "format")
+        check_fence(output, told.attempt)
         told = keep(store(made, wanted, told, output), output, access.scratch)
         tell(sentence(told.made[-1]))
     return told

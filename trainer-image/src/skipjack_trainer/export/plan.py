@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from skipjack.protocol import StoredFormat
 from skipjack.resolve import ResolvedSpec
 
+from ..errors import Interrupted
 from ..shape import Head
 from ..storage import peek
 from .output import Output
@@ -22,6 +23,8 @@ class Plan(BaseModel):
     """With what data and model told."""
     head: str
     samples: list[dict[str, list[int]]]
+    attempt: int
+    """The newest that goes by this plan: an earlier one, of which a pod may still run, writes nothing more."""
     made: list[StoredFormat] = []
     files: dict[str, dict[str, Any]] = {}
     """Of those that are made: name in the output → its bytes and sha256."""
@@ -42,6 +45,13 @@ def find(output: Output) -> Plan | None:
     """None: nothing is left to be written."""
     content = peek(*output.exports)
     return None if content is None else Plan.model_validate_json(content)
+
+
+def check_fence(output: Output, attempt: int) -> None:
+    """Raises Interrupted where a later attempt has taken over, or has ended."""
+    told = find(output)
+    if told is None or told.attempt > attempt:
+        raise Interrupted(f"a later attempt has taken over from this one ({attempt}): nothing more is written.")
 
 
 def forget(output: Output) -> None:
