@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
-from skipjack_trainer.engine.checkpoint import digest
+from skipjack_trainer.digests import digest
 from skipjack_trainer.errors import AccessDenied, OutputExists, StorageFailed
 
 KEPT = {"everySteps": 2, "uri": "pvc://work/bot"}

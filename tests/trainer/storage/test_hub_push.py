@@ -10,6 +10,7 @@ from huggingface_hub import HfApi
 from tests.trainer.storage.sites import Site
 from tests.trainer.storage.sites.hub import TOKEN, opened
 
+from skipjack_trainer.digests import files_in
 from skipjack_trainer.errors import AccessDenied, ConfigurationInvalid, StorageFailed
 from skipjack_trainer.storage.hf import Hub, open_uri
 
@@ -43,7 +44,7 @@ def test_a_repository_and_its_branch_are_made_private(site: Site, folder: Path) 
     for _ in range(2):
         made = hub(site, "hf://org/made@tuned")
         made.prepare()
-    made.replace(folder, {"dev.skipjack.job": "team/job"})
+    made.replace(files_in(folder), {"dev.skipjack.job": "team/job"})
     assert names(site, "hf://org/made@tuned") == ["README.md", "model.safetensors"]
     assert names(site, "hf://org/made") == []
     assert HfApi(endpoint=made.api.endpoint, token=TOKEN).model_info("org/made").private
@@ -53,7 +54,7 @@ def test_what_is_replaced_goes_in_the_same_commit(site: Site, folder: Path) -> N
     site.seed("old", "deep/old.bin", b"old")
     store = hub(site, "hf://org/old")
     before = store.commit
-    store.replace(folder, {})
+    store.replace(files_in(folder), {})
     assert names(site, "hf://org/old") == ["README.md", "model.safetensors"]
     assert store.pinned("hf://org/old") == f"hf://org/old@{hub(site, 'hf://org/old').commit}"
     assert store.commit != before
@@ -86,4 +87,4 @@ def test_a_card_that_the_hub_refuses_is_told_in_its_words(site: Site, folder: Pa
     store = hub(site, "hf://org/card")
     store.prepare()
     with pytest.raises(StorageFailed, match="Invalid metadata in README"):
-        store.replace(folder, {})
+        store.replace(files_in(folder), {})

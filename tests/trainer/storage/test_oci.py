@@ -16,6 +16,7 @@ from tests.trainer.storage.sites import Site
 from tests.trainer.storage.sites.registry import opened, oras
 
 from skipjack_trainer.data.sources import fetch
+from skipjack_trainer.digests import files_in
 from skipjack_trainer.errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
 from skipjack_trainer.model import fetch_model
 from skipjack_trainer.storage import Access, open_store
@@ -57,7 +58,7 @@ def test_an_upload_that_breaks_again_and_again_goes_on_each_time(site: Site, sto
     assert site.front
     store.registry.patience = store.registry.patience.__class__(tries=3, first_pause_seconds=0.01)
     site.front.faults.cut_after_bytes, site.front.faults.uploads = len(LARGE) // 8, 6
-    store.replace(folder, {})
+    store.replace(files_in(folder), {})
     assert site.front.faults.uploads == 0
     assert site.front.taken_bytes < 1.5 * len(LARGE)
     assert store.get("deep/weights", folder / "again").read_bytes() == LARGE
@@ -65,14 +66,14 @@ def test_an_upload_that_breaks_again_and_again_goes_on_each_time(site: Site, sto
 
 def test_what_the_registry_has_already_is_not_sent_again(site: Site, store: Artifact, folder: Path) -> None:
     assert site.front
-    store.replace(folder, {})
+    store.replace(files_in(folder), {})
     site.front.calm()
-    store.replace(folder, {"changed": "yes"})
+    store.replace(files_in(folder), {"changed": "yes"})
     assert site.front.taken_bytes < 2000
 
 
 def test_a_result_is_laid_out_as_oras_has_it(store: Artifact, folder: Path, tmp_path: Path) -> None:
-    store.replace(folder, {"dev.skipjack.job": "team/job"})
+    store.replace(files_in(folder), {"dev.skipjack.job": "team/job"})
     place = store.title.removeprefix("oci://")
     told = json.loads(oras("manifest", "fetch", place, cwd=tmp_path))
     assert (told["mediaType"], told["artifactType"], told["config"]) == (MANIFEST, ARTIFACT, NO_CONFIG)
@@ -89,7 +90,7 @@ def test_a_result_is_laid_out_as_oras_has_it(store: Artifact, folder: Path, tmp_
 def test_a_file_that_is_added_later_leaves_the_rest_and_whose_it_is(
     store: Artifact, folder: Path, tmp_path: Path
 ) -> None:
-    store.replace(folder, {"dev.skipjack.job": "team/job"})
+    store.replace(files_in(folder), {"dev.skipjack.job": "team/job"})
     store.put(folder / "config.json", "gguf/model.gguf")
     told = json.loads(oras("manifest", "fetch", store.title.removeprefix("oci://"), cwd=tmp_path))
     assert told["annotations"] == {"dev.skipjack.job": "team/job"}
@@ -101,12 +102,12 @@ def test_what_somebody_else_stores_meanwhile_is_left_as_it_is(site: Site, store:
     name = store.registry.repository.rpartition("/")[2]
     site.seed(name, "theirs", b"theirs")
     with pytest.raises(StorageFailed, match="was stored by somebody else meanwhile"):
-        store.replace(folder, {})
+        store.replace(files_in(folder), {})
     assert [entry.path for entry in site.open(name).store.list()] == ["theirs"]
 
 
 def test_what_a_digest_names_is_read_and_never_written(store: Artifact, folder: Path, site: Site) -> None:
-    store.replace(folder, {})
+    store.replace(files_in(folder), {})
     uri = store.pinned(f"{store.title}/config.json")
     assert uri.startswith(f"{store.registry.title}@sha256:")
     assert uri.endswith("/config.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from tempfile import TemporaryDirectory
 from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedSource
 
+from ..digests import digest
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, NoSpace
 from ..storage import Access, Entry, Store, bring, open_store
 from .images import ENDINGS
@@ -61,8 +61,7 @@ class File:
         """Differs where its content does."""
         if self.passing is not None:
             return f"{self.passing.version} {self.passing.entry}"
-        with self.path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return digest(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..digests import digest
 from .example import RUNS, Example, Ragged, Table, runs_of, utf8
 from .spool import mapped
 
@@ -57,7 +58,7 @@ def write_table(sources: Iterable[Iterable[Example]], folder: Path, words: int |
                 counts[-1] += 1
     files = [file.name for file in sorted(folder.iterdir())]
     told = {"kinds": {name: column.kind for name, column in columns.items()}}
-    (folder / WHOLE).write_text(json.dumps(told | {"digests": {name: _digest(folder / name) for name in files}}))
+    (folder / WHOLE).write_text(json.dumps(told | {"digests": {name: digest(folder / name) for name in files}}))
     return tuple(counts)
 
 
@@ -91,7 +92,7 @@ def read_table(folder: Path) -> Table:
     try:
         told = json.loads((folder / WHOLE).read_text())
         kinds, digests = told["kinds"], told["digests"]
-        if digests != {name: _digest(folder / name) for name in digests}:
+        if digests != {name: digest(folder / name) for name in digests}:
             raise NotWhole(f"{folder}: its files are not those that were written.")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotWhole(f"{folder}: {error}") from error
@@ -101,11 +102,6 @@ def read_table(folder: Path) -> Table:
     }
     tokens, weights, places = (ragged.pop(name) for name in KINDS)
     content = "".join(f"{name} {digests[name]}" for name in sorted(digests) if name not in TELL_NO_CONTENT)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    of_all = hashlib.sha256(content.encode()).hexdigest()
     numbers = mapped(folder / ROWS, "int64")
-    return Table(tokens.values, tokens.starts, weights, places, numbers, digest, ragged)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return Table(tokens.values, tokens.starts, weights, places, numbers, of_all, ragged)

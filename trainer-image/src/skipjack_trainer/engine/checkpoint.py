@@ -7,7 +7,6 @@ time, which goes from its scratch volume as soon as it is stored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from ..digests import Files, digest, facts
 from ..errors import Interrupted
 from ..in_turn import in_turn
 from ..storage import Entry, Store, bring, peek
@@ -29,8 +29,6 @@ from .strategies import Strategy
 MANIFEST = "manifest.json"
 FENCE = "fence.json"
 STATE = "state.json"
-Files = dict[str, dict[str, Any]]
-"""Name in the checkpoint → its bytes and sha256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +204,7 @@ class Checkpoints:
 
     def _put(self, file: Path, place: str) -> dict[str, Any]:
         """Moves a file into the store."""
-        told = {"bytes": file.stat().st_size, "sha256": digest(file)}
+        told = facts(file)
         self.store.put(file, f"{place}/{file.name}")
         file.unlink()
         return told
@@ -234,8 +232,3 @@ def attempt_of(place: str) -> int:
 
 def is_whole(file: Path | None, told: dict[str, Any]) -> bool:
     return file is not None and digest(file) == told["sha256"]
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.resolved import ResolvedFormat
 
 from ..data.example import Example
-from ..engine.checkpoint import digest
+from ..digests import digest_of_all, facts, files_in
 from ..errors import ExportFailed
 from ..model import fetch_model
 from ..shape import Head
@@ -116,22 +114,21 @@ def failing(wanted: ResolvedFormat) -> Iterator[None]:
 
 
 def store(made: tuple[Path, float], wanted: ResolvedFormat, told: Plan, output: Output) -> Plan:
-    """Moves it into its folder of the output; the plan, with it made."""
+    """Stores it in its folder of the output; the plan, with it made."""
     folder, far = made
     path = folder_of(wanted)
-    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
-    facts = {name: {"bytes": file.stat().st_size, "sha256": digest(file)} for name, file in files.items()}
+    files = files_in(folder)
+    stored = {name: facts(file) for name, file in files.items()}
     output.add(path, files)
-    whole = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     form = StoredFormat(
         type=wanted.type.value,
         quantization=wanted.quantization.value if wanted.quantization else None,
         path=path,
-        digest=f"sha256:{whole}",
-        bytes=sum(fact["bytes"] for fact in facts.values()),
+        digest=digest_of_all(stored),
+        bytes=sum(fact["bytes"] for fact in stored.values()),
         difference=far,
     )
-    all_files = told.files | {f"{path}/{name}": fact for name, fact in facts.items()}
+    all_files = told.files | {f"{path}/{name}": fact for name, fact in stored.items()}
     return told.model_copy(update={"made": [*told.made, form], "files": all_files})
 
 

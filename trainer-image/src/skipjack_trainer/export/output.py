@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from skipjack.api.v1alpha1.finetunejob import IfExists
 from skipjack.protocol import Result
 from skipjack.resolve import ResolvedSpec
 
-from ..engine.checkpoint import Files, digest
+from ..digests import Files, digest_of_all, facts, files_in
 from ..errors import OutputExists
 from ..storage import Access, Located, Store, TakesWhole, open_store, peek, send
 from .card import CARD
@@ -75,15 +74,17 @@ class Output:
 
     def store_result(self, folder: Path, result: Result, lineage: Sequence[str] = ()) -> Result:
         """Stores every file of `folder`, and the mark that they are whole; the result with its address and digest."""
-        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)} for name in names}
-        told, text = self._marked(result, files, lineage)
-        (folder / MARK).write_text(text)
+        files = files_in(folder)
+        told, text = self._marked(result, {name: facts(file) for name, file in files.items()}, lineage)
+        mark = folder / MARK
+        mark.write_text(text)
         if isinstance(self.store, TakesWhole):
             owner = f"{self.spec.namespace}/{self.spec.job_name}"
-            self.store.replace(folder, {"dev.skipjack.job": owner, "dev.skipjack.job-uid": self.spec.job_uid})
+            self.store.replace(
+                files | {MARK: mark}, {"dev.skipjack.job": owner, "dev.skipjack.job-uid": self.spec.job_uid}
+            )
         else:
-            self._store_in_turn(folder, names)
+            self._store_in_turn(files, mark)
         return self._pinned(told)
 
     def add(self, folder: str, files: Mapping[str, Path]) -> None:
@@ -102,7 +103,7 @@ class Output:
         with TemporaryDirectory() as scratch:
             own, told_file = Path(scratch) / CARD, Path(scratch) / MARK
             own.write_text(card)
-            known = mark["files"] | files | {CARD: {"bytes": own.stat().st_size, "sha256": digest(own)}}
+            known = mark["files"] | files | {CARD: facts(own)}
             told, text = self._marked(result, known, mark["lineage"])
             told_file.write_text(text)
             if isinstance(self.store, TakesWhole):
@@ -114,8 +115,7 @@ class Output:
 
     def _marked(self, result: Result, files: Files, lineage: Sequence[str]) -> tuple[Result, str]:
         """The result with its address and digest, and what the mark says of it."""
-        whole = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": f"sha256:{whole}"})
+        told = result.model_copy(update={"output_uri": self.spec.output.uri, "output_digest": digest_of_all(files)})
         mark = {
             "job": f"{self.spec.namespace}/{self.spec.job_name}",
             "jobUid": self.spec.job_uid,
@@ -127,7 +127,7 @@ class Output:
         }
         return told, json.dumps(mark)
 
-    def _store_in_turn(self, folder: Path, names: Sequence[str]) -> None:
+    def _store_in_turn(self, files: Mapping[str, Path], mark: Path) -> None:
         """The result that is replaced is none from here on, with it go the checkpoints that it kept; the new one is none until its mark."""
         before = self._mark() or {}
         self.store.delete(self.at(MARK))
@@ -135,10 +135,10 @@ class Output:
             self.kept.store.delete(f"{self.kept.path}/{OWN_FOLDER}/{before['jobUid']}")
         for entry in self.store.list(self.path):
             name = entry.path.removeprefix(self.at(""))
-            if name not in names and not name.startswith(f"{OWN_FOLDER}/"):
+            if name not in files and not name.startswith(f"{OWN_FOLDER}/"):
                 self.store.delete(entry.path)
-        send(self.store, {self.at(name): folder / name for name in names})
-        self.store.put(folder / MARK, self.at(MARK))
+        send(self.store, {self.at(name): file for name, file in files.items()})
+        self.store.put(mark, self.at(MARK))
 
     def _pinned(self, told: Result) -> Result:
         """With the address that names this result for ever, where the store has such."""

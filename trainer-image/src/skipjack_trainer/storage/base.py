@@ -67,9 +67,9 @@ class TakesWhole(Protocol):
         """Makes room. Raises AccessDenied, before hours of work, where nothing may be stored."""
         ...
 
-    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
-        """The files of `folder` are what is there from now on; `about` is told with them. Raises StorageFailed where somebody else has stored
-        anything since this store was first read."""
+    def replace(self, files: Mapping[str, Path], about: Mapping[str, str]) -> None:
+        """The files, each by its path, are what is there from now on; `about` is told with them. Raises StorageFailed where somebody else has
+        stored anything since this store was first read."""
         ...
 
     def add(self, folder: str | None, files: Mapping[str, Path]) -> None:

@@ -78,9 +78,8 @@ class Hub:
         if gone := self.list(path):
             self._commit([CommitOperationDelete(entry.path) for entry in gone], f"Remove {path}")
 
-    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+    def replace(self, files: Mapping[str, Path], about: Mapping[str, str]) -> None:
         """By one commit. The hub refuses it where its branch has moved since it was first read."""
-        files = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob("*")) if f.is_file()}
         gone = [CommitOperationDelete(entry.path) for entry in self.list() if entry.path not in files]
         added = [CommitOperationAdd(name, file) for name, file in files.items()]
         told = "\n".join(f"{name}: {value}" for name, value in about.items())

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..digests import digest
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
 from .base import Access, Entry, Located, is_at
 from .login import login_of
@@ -83,10 +84,9 @@ class Artifact:
             self.registry.delete_manifest(found[0])
             self.is_read = False
 
-    def replace(self, folder: Path, about: Mapping[str, str]) -> None:
+    def replace(self, files: Mapping[str, Path], about: Mapping[str, str]) -> None:
         """By a manifest that is annotated with `about`."""
-        names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-        self._store({name: self._pushed(folder / name, name) for name in names}, about)
+        self._store({name: self._pushed(file, name) for name, file in files.items()}, about)
 
     def add(self, folder: str | None, files: Mapping[str, Path]) -> None:
         """By a manifest with the annotations of the one before."""
@@ -106,11 +106,10 @@ class Artifact:
         return f"{self.registry.title}@{found[0]}{f'/{path}' if path else ''}" if found else uri
 
     def _pushed(self, file: Path, name: str) -> Layer:
-        with file.open("rb") as source:
-            digest = f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
-        self.registry.put_blob(file, digest)
+        of_content = f"sha256:{digest(file)}"
+        self.registry.put_blob(file, of_content)
         return {
-            "mediaType": FILE, "digest": digest, "size": file.stat().st_size, "annotations": {TITLE: name}
+            "mediaType": FILE, "digest": of_content, "size": file.stat().st_size, "annotations": {TITLE: name}
         }  # fmt: skip
 
     def _about(self) -> dict[str, str]:
