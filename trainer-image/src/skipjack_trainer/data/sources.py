@@ -16,7 +16,7 @@ from skipjack.resolve.resolved import ResolvedSource
 
 from ..digests import digest
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, NoSpace
-from ..storage import Access, Entry, Store, bring, open_store
+from ..storage import Access, Entry, Store, bring, brought, open_store
 from .images import ENDINGS
 from .read import READERS, Row, format_of, read
 from .splits import README, configs_of, files_of
@@ -163,8 +163,7 @@ def _fetched(
     source: ResolvedSource, store: Store, wanted: Sequence[Entry], folder: str, into: Path, free: int
 ) -> list[File]:
     """All of the files, brought here; each when it is read, where all would take more than half of what is `free`: tables want room."""
-    # What another process of this pod has brought is here.
-    lacking = [entry for entry in wanted if not (into / entry.path).is_file()]
+    lacking = [entry for entry in wanted if not brought(entry, into)]
     if sum(entry.size_bytes for entry in lacking) <= free / 2:
         return _brought(store, wanted, folder, into)
     largest = max(lacking, key=lambda entry: entry.size_bytes)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from ..digests import Files, digest, facts
 from ..errors import Interrupted
 from ..in_turn import in_turn
-from ..storage import Entry, Store, bring, peek
+from ..storage import Store, bring, peek
 from .best import Best
 from .parts import parts, take
 from .peers import Peers
@@ -185,16 +185,10 @@ class Checkpoints:
         """Those of the files that are there, by name, on this machine."""
         there = [entry for entry in self.store.list(place) if entry.path.rpartition("/")[2] in told]
         with in_turn(self.brought):
-            found = [self.store.local(path) or self._kept(entry) for entry in there if (path := entry.path)]
-            missing = [entry for entry, file in zip(there, found, strict=True) if file is None]
-            fetched = iter(bring(self.store, missing, self.brought) if missing else ())
-            files = [file or next(fetched) for file in found]
+            here = [self.store.local(entry.path) for entry in there]
+            far = [entry for entry, file in zip(there, here, strict=True) if file is None]
+            files = [file for file in here if file] + (bring(self.store, far, self.brought) if far else [])
         return {file.name: file for file in files}
-
-    def _kept(self, entry: Entry) -> Path | None:
-        """Where another process of this pod has put it already."""
-        file = self.brought / entry.path
-        return file if file.is_file() and file.stat().st_size == entry.size_bytes else None
 
     def _own(self, rank: int) -> Path:
         """A folder of this rank alone: those of one pod share its scratch space."""

@@ -6,7 +6,7 @@ import re
 
 from ..errors import ConfigurationInvalid
 from . import az, configmap, gs, hf, https, oci, pvc, s3
-from .base import Access, Entry, Located, Opener, Store, TakesWhole, bring, peek, send
+from .base import Access, Entry, Located, Opener, Store, TakesWhole, bring, brought, peek, send
 
 SCHEMES: dict[str, Opener] = {
     "az": az.open_uri,
@@ -36,4 +36,16 @@ def open_store(uri: str, access: Access) -> Located:
     return SCHEMES[scheme](uri, access)
 
 
-__all__ = ["SCHEMES", "Access", "Entry", "Located", "Store", "TakesWhole", "bring", "open_store", "peek", "send"]
+__all__ = [
+    "SCHEMES",
+    "Access",
+    "Entry",
+    "Located",
+    "Store",
+    "TakesWhole",
+    "bring",
+    "brought",
+    "open_store",
+    "peek",
+    "send",
+]

@@ -146,22 +146,25 @@ def is_at(path: str, place: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def bring(store: Store, entries: Sequence[Entry], into: Path) -> list[Path]:
-    """The places of the files once they are in the folder `into`. Raises NoSpace before it begins when they won't fit."""
-    refuse_too_large(entries, into)
-    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        return list(threads.map(lambda entry: store.get(entry.path, into), entries))
+def brought(entry: Entry, into: Path) -> Path | None:
+    """Where a file is in the folder `into`, if another process of this pod, or an earlier step, has put it there. A store puts it there whole."""
+    file = into / entry.path
+    return file if file.is_file() and file.stat().st_size == entry.size_bytes else None
 
 
-def refuse_too_large(entries: Sequence[Entry], into: Path) -> None:
-    """Makes the folder. Raises NoSpace when what it lacks of the files won't fit."""
+def bring(store: Store, entries: Sequence[Entry], into: Path, get: Callable[[Entry], Path] | None = None) -> list[Path]:
+    """The places of the files once they are in the folder `into`, each by `get` or from the store. Raises NoSpace before it begins when
+    what is lacking won't fit."""
     into.mkdir(parents=True, exist_ok=True)
-    needed = sum(entry.size_bytes for entry in entries if not (into / entry.path).is_file())
+    needed = sum(entry.size_bytes for entry in entries if not brought(entry, into))
     free = shutil.disk_usage(into).free
     if needed > free:
         raise NoSpace(
             f"{needed / 2**20:,.0f} MiB are to be fetched, the pod's scratch volume has {free / 2**20:,.0f} MiB left: take a nodeType with more disk."
         )
+    fetch = get or (lambda entry: store.get(entry.path, into))
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        return list(threads.map(lambda entry: brought(entry, into) or fetch(entry), entries))
 
 
 def send(store: Store, files: Mapping[str, Path]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ..errors import StorageFailed
-from .base import Access, Entry, Store, bring, refuse_too_large
+from .base import Access, Entry, Store, bring
 
 FOLDER = ".skipjack-models"
 """Of a claim, which may hold other things."""
@@ -112,16 +112,13 @@ def bring_kept(store: Store, entries: Sequence[Entry], into: Path, cache: Cache 
     """As `bring`; those whose store tells what they contain come from the cache, and are kept there."""
     if cache is None:
         return bring(store, entries, into)
-    refuse_too_large(entries, into)
-    return [_brought(store, entry, into, cache) for entry in entries]
+    return bring(store, entries, into, lambda entry: _from_either(store, entry, into, cache))
 
 
-def _brought(store: Store, entry: Entry, into: Path, cache: Cache) -> Path:
+def _from_either(store: Store, entry: Entry, into: Path, cache: Cache) -> Path:
     target = into / entry.path
     if entry.digest is None or not SHA256.fullmatch(entry.digest):
         return store.get(entry.path, into)
-    if target.is_file() and target.stat().st_size == entry.size_bytes:
-        return target  # another process of this pod has brought it
     target.parent.mkdir(parents=True, exist_ok=True)
     if cache.take(entry.digest, target):
         return target
