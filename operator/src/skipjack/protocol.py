@@ -134,6 +134,11 @@ class StoredFormat(Message):
     difference: float | None = None
     """The greatest from the model as it was trained, in logits, or in log-probabilities; None where nothing was converted."""
 
+    @property
+    def title(self) -> str:
+        """As messages call it."""
+        return f"{self.type} {self.quantization}" if self.quantization else self.type
+
 
 class Result(Message):
     """The termination message of rank 0: enough alone to tell the story, at most TERMINATION_BYTES_MAX bytes as JSON."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..api.v1alpha1.dataset import Task
-from ..api.v1alpha1.formats import FormatQuantization, FormatType, OutputFormat
+from ..api.v1alpha1.formats import FormatType, OutputFormat, as_written
 from ..api.v1alpha1.method import MethodType
 from ..methods import METHODS
 from .catalogue import SpecRefused
@@ -20,15 +20,15 @@ def resolve_formats(own: Sequence[OutputFormat] | None, kind: MethodType, choice
     """Raises SpecRefused."""
     for place, each in enumerate(own or ()):
         refuse_format(f"spec.output.formats[{place}]", each.type, kind, None)
-    usual = FormatType.MERGED if kind is MethodType.FULL else FormatType.ADAPTER
-    formats = [_resolved(each) for each in own] if own else [ResolvedFormat(type=usual)]
+    wanted = [as_written(each) for each in own] if own else [(as_trained(kind), None)]
     choices.choose("output.formats", own or None, None, "what was trained")
+    formats = [ResolvedFormat(type=form, quantization=quantization) for form, quantization in wanted]
     return [each.model_dump(mode="json", exclude_none=True) for each in formats]
 
 
-def _resolved(own: OutputFormat) -> ResolvedFormat:
-    usual = FormatQuantization.F16 if own.type is FormatType.GGUF else None
-    return ResolvedFormat(type=own.type, quantization=own.quantization or usual)
+def as_trained(kind: MethodType) -> FormatType:
+    """The form that is stored in any case."""
+    return FormatType.MERGED if kind is MethodType.FULL else FormatType.ADAPTER
 
 
 def refuse_format(field: str, wanted: FormatType, kind: MethodType, task: Task | None) -> None:
@@ -50,9 +50,8 @@ def refuse_format(field: str, wanted: FormatType, kind: MethodType, task: Task |
             "FormatUnsupported",
             f"{field}: a model that learns {task.value} predicts no next token, and has no GGUF: choose ONNX or Merged.",
         )
-    stored = FormatType.MERGED if is_full else FormatType.ADAPTER
-    if task is Task.TEXT_TO_IMAGE and wanted is not stored:
+    if task is Task.TEXT_TO_IMAGE and wanted is not as_trained(kind):
         raise SpecRefused(
             "FormatUnsupported",
-            f"{field}: of a model that draws there is no {wanted.value} yet: choose {stored.value}, which diffusers loads.",
+            f"{field}: of a model that draws there is no {wanted.value} yet: choose {as_trained(kind).value}, which diffusers loads.",
         )

@@ -20,7 +20,7 @@ from ..storage import Access, bring
 from .card import CARD
 from .formats import FORMATS, to_make
 from .output import MARK, OWN_FOLDER, Output
-from .plan import Plan, check_fence, find, forget, keep
+from .plan import Plan, check_fence, find, forget, keep, refuse_overtaken
 from .samples import samples_of
 from .whole import Whole, make_whole
 
@@ -39,7 +39,7 @@ def exported(output: Output, result: Result, attempt: int, access: Access, tell:
     told = find(output)
     if told is None:
         return result
-    check_fence(output, attempt)
+    refuse_overtaken(told, attempt)
     told = keep(told.model_copy(update={"attempt": attempt}), output, access.scratch)
     stored = brought(output, told, access)
     try:
@@ -78,8 +78,10 @@ def brought(output: Output, told: Plan, access: Access) -> Path:
         return here
     if (place := output.store.local(output.path)) is not None:
         return place
-    others = {f"{output.path}/{name}" for name in told.files}
-    there = [entry for entry in output.store.list(output.path) if f"/{OWN_FOLDER}/" not in entry.path]
+    others = {output.at(name) for name in told.files}
+    there = [
+        entry for entry in output.store.list(output.path) if not entry.path.startswith(output.at(f"{OWN_FOLDER}/"))
+    ]
     bring(output.store, [entry for entry in there if entry.path not in others], access.scratch / "stored")
     return access.scratch / "stored" / output.path
 
@@ -150,8 +152,9 @@ def stored_as_trained(spec: ResolvedSpec, result: Result) -> list[StoredFormat]:
 
 
 def sentence(form: StoredFormat) -> str:
-    title = f"{form.type} {form.quantization}" if form.quantization else form.type
-    return f"stored {title} in {form.path}/ ({form.bytes / 2**20:.1f} MiB, differs by at most {form.difference:.2g})"
+    return (
+        f"stored {form.title} in {form.path}/ ({form.bytes / 2**20:.1f} MiB, differs by at most {form.difference:.2g})"
+    )
 
 
 def card(own: Path, formats: Sequence[StoredFormat]) -> str:

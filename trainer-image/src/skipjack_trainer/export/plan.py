@@ -49,7 +49,11 @@ def find(output: Output) -> Plan | None:
 
 def check_fence(output: Output, attempt: int) -> None:
     """Raises Interrupted where a later attempt has taken over, or has ended."""
-    told = find(output)
+    refuse_overtaken(find(output), attempt)
+
+
+def refuse_overtaken(told: Plan | None, attempt: int) -> None:
+    """Raises Interrupted where the plan is a later attempt's, or done."""
     if told is None or told.attempt > attempt:
         raise Interrupted(f"a later attempt has taken over from this one ({attempt}): nothing more is written.")
 

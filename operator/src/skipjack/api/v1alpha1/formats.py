@@ -52,7 +52,8 @@ class OutputFormat(APIModel):
     )
 
 
-def _as_written(own: OutputFormat) -> tuple[FormatType, FormatQuantization | None]:
+def as_written(own: OutputFormat) -> tuple[FormatType, FormatQuantization | None]:
+    """With the quantization that it has where none is said."""
     usual = FormatQuantization.F16 if own.type is FormatType.GGUF else None
     return own.type, own.quantization or usual
 
@@ -60,7 +61,7 @@ def _as_written(own: OutputFormat) -> tuple[FormatType, FormatQuantization | Non
 _WRITTEN = "(has({0}.quantization) ? {0}.quantization : {0}.type == 'GGUF' ? 'F16' : '')"
 ONE_OF_EACH_FORMAT = Rule(
     f"self.all(one, self.exists_one(other, other.type == one.type && {_WRITTEN.format('other')} == {_WRITTEN.format('one')}))",
-    lambda entries: len(set(map(_as_written, entries))) == len(entries),
+    lambda entries: len(set(map(as_written, entries))) == len(entries),
     "each format is written once in each quantization, and GGUF is F16 where none is said: remove the others",
 )
 Formats = Annotated[list[OutputFormat], Field(max_length=8), ONE_OF_EACH_FORMAT]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from skipjack.api.v1alpha1.formats import FormatType
-from skipjack.api.v1alpha1.method import MethodType
 from skipjack.resolve import ResolvedSpec
+from skipjack.resolve.formats import as_trained
 from skipjack.resolve.resolved import ResolvedFormat
 
 from ...errors import ConfigurationInvalid
@@ -24,8 +24,7 @@ FORMATS: dict[FormatType, Format] = {
 
 def to_make(spec: ResolvedSpec) -> list[ResolvedFormat]:
     """Those that were asked for and aren't what is stored anyway."""
-    stored = FormatType.MERGED if spec.method.type is MethodType.FULL else FormatType.ADAPTER
-    return [wanted for wanted in spec.output.formats if wanted.type is not stored]
+    return [wanted for wanted in spec.output.formats if wanted.type is not as_trained(spec.method.type)]
 
 
 def refuse_formats(spec: ResolvedSpec, config: Any, tokenizer: Any, head: Head) -> None:

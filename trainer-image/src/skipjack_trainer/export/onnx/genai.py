@@ -18,6 +18,7 @@ from ...errors import ExportFailed
 from ...shape import Head
 from ..samples import Difference, difference, judged
 from ..whole import Whole
+from .quiet import without_logs
 
 FAMILIES = ("gemma", "gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3")
 """By `model_type`: those of the builder's that are tried here."""
@@ -76,13 +77,9 @@ def usual(whole: Whole, folder: Path) -> Path:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """The builder tells of every tensor."""
-    before, said = logging.root.manager.disable, io.StringIO()
-    logging.disable(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            yield
-    finally:
-        logging.disable(before)
+    said = io.StringIO()
+    with without_logs(logging.ERROR), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield
 
 
 def differs(whole: Whole, folder: Path, is_exact: bool) -> Difference:

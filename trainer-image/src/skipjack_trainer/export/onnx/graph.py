@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from ...shape import Head
 from ..samples import Difference, Said, difference, given, judged, outputs_of, together
 from ..whole import Whole
+from .quiet import without_logs
 
 TRACED = (2, 8)
 """Texts and tokens of the pass that is traced; neither may be 1, which would be taken to be always so."""
@@ -75,7 +75,7 @@ def parts_of(model: Any, head: Head, names: Sequence[str]) -> list[Part]:
 def write(whole: Whole, folder: Path) -> None:
     names = given(whole.samples[0])
     for part in parts_of(whole.load(), whole.head, list(names)):
-        with in_silence(), torch.no_grad():
+        with without_logs(logging.WARNING), warnings.catch_warnings(action="ignore"), torch.no_grad():
             program = torch.onnx.export(
                 part.module,
                 (),
@@ -96,42 +96,33 @@ def axes(name: str) -> dict[int, str]:
     return {0: "batch", 1: "target" if name.startswith("decoder") else "length"}
 
 
-@contextmanager
-def in_silence() -> Iterator[None]:
-    """The tracer warns of axes' names and of libraries that it could have traced: nothing that a person could do anything about."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
 def differs(whole: Whole, folder: Path) -> Difference:
     """Row by row, and all rows as one batch."""
-    alone = [said_of(folder, given(sample), whole)[0] for sample in whole.samples]
+    graphs = {file.stem: opened(file) for file in folder.glob("*.onnx")}
+    alone = [said_of(graphs, given(sample), whole)[0] for sample in whole.samples]
     padding = whole.config.pad_token_id
     batch = together(whole.samples, padding if padding is not None else 0)
-    return difference([*whole.said, *whole.said], [*alone, *said_of(folder, batch, whole)])
+    return difference([*whole.said, *whole.said], [*alone, *said_of(graphs, batch, whole)])
 
 
-def said_of(folder: Path, inputs: dict[str, torch.Tensor], whole: Whole) -> list[Said]:
+def said_of(graphs: Mapping[str, Any], inputs: dict[str, torch.Tensor], whole: Whole) -> list[Said]:
     """What ONNX Runtime says of each row of a batch. Its length tells which of the samples they are."""
     told = {name: tensor.numpy() for name, tensor in inputs.items()}
     if whole.head is Head.OTHER_SEQUENCE:
-        (states,) = ran(folder / "encoder.onnx", told)
-        outputs = ran(folder / "decoder.onnx", told | {STATES: states})
+        (states,) = ran(graphs["encoder"], told)
+        outputs = ran(graphs["decoder"], told | {STATES: states})
     else:
-        outputs = ran(folder / "model.onnx", told)
+        outputs = ran(graphs["model"], told)
     rows = whole.samples if len(outputs[0]) > 1 else [{name: tensor[0].tolist() for name, tensor in inputs.items()}]
     return [[judged(output[number], row, whole.head) for output in outputs] for number, row in enumerate(rows)]
 
 
-def ran(file: Path, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+def opened(file: Path) -> Any:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+
+
+def ran(session: Any, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     told: list[np.ndarray] = session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})
     return told
