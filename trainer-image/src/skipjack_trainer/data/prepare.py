@@ -21,13 +21,10 @@ from .examples import Written, read_examples, write_examples
 from .keep import kept, key_of
 from .mix import Part, facts_of, mixture_of, parts_of, refuse_unseen
 from .read import Broken
-from .shuffle import shuffle
+from .shuffle import Draw, shuffle
 from .sources import Sources
 from .templates import HOLD_CHATS
 from .writers import writer_of
-
-HELD_OUT = 2
-"""Sets the draw of held-out rows apart from others by the same seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +158,7 @@ def _held_out(examples: Examples, share: str, seed: int) -> tuple[Examples, Exam
     count = max(1, round(rows * int(share[:-1]) / 100)) if share.endswith("%") else int(share)
     if count >= rows:
         raise DataInvalid(f"dataset.validationSplit: {share} of {rows} rows leaves none to train on: hold out fewer.")
-    drawn = shuffle(rows, seed, 0, HELD_OUT)
+    drawn = shuffle(rows, seed, 0, Draw.HELD_OUT)
 
     def is_held(part: Examples) -> NDArray[np.bool_]:
         return drawn.place_of(part.table.row_numbers[part.rows]) < count

@@ -15,7 +15,7 @@ from skipjack.resolve import ResolvedSpec
 from skipjack.resolve.data import BATCH_BY_DEFAULT
 
 from .check import CheckedSource
-from .shuffle import shuffle
+from .shuffle import Draw, shuffle
 from .sources import Sources
 from .spool import blocks
 
@@ -23,9 +23,6 @@ Item = TypeVar("Item")
 
 LARGE_BYTES = 2**26
 """Of train's files, from which on it is worth it: a core tokenises less in half a minute."""
-
-SAMPLED = 3
-"""Sets the draw apart from others by the same seed."""
 
 
 def rows_seen(spec: ResolvedSpec, sources: Sources) -> int | None:
@@ -60,7 +57,7 @@ def taken(rows: Iterable[Item], checked: CheckedSource, *key: int) -> Iterator[I
     if checked.sample is None:
         yield from rows
         return
-    order, rest = shuffle(checked.rows, *key, SAMPLED), iter(rows)
+    order, rest = shuffle(checked.rows, *key, Draw.SAMPLE), iter(rows)
     for block in blocks(checked.rows):
         is_taken = order.place_of(np.arange(block.start, block.stop)) < checked.sample
         yield from compress(islice(rest, len(is_taken)), is_taken.tolist())

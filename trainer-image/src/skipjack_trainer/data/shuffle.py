@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import lru_cache
 from math import isqrt
 from typing import Protocol
@@ -15,6 +16,16 @@ DRAWN_UP_TO = 2**20
 """Longer ones are computed: a drawn one is an array in memory, 8 bytes a row."""
 
 ROUNDS = 8
+
+
+class Draw(IntEnum):
+    """The last of a key's numbers, but for the order of an epoch, which is (seed, epoch): what is drawn by one seed has nothing to do with
+    each other."""
+
+    TURNS = 1
+    """The order in which a source's rows take turns, epoch after epoch."""
+    HELD_OUT = 2
+    SAMPLE = 3
 
 
 class Shuffle(Protocol):

@@ -26,7 +26,7 @@ ROWS_LOOKED_AT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Passing:
+class Remote:
     """A file that is fetched anew each time that it is read, since all together are too large for the scratch volume."""
 
     store: Store
@@ -40,27 +40,27 @@ class File:
     """A file, and what messages call it."""
 
     path: Path
-    """Where it is on this machine; of one that is passing, the folder in which it comes and goes."""
+    """Where it is on this machine; of one that is remote, the folder in which it comes and goes."""
     name: str
-    passing: Passing | None = None
+    remote: Remote | None = None
 
     @property
     def size_bytes(self) -> int:
-        return self.passing.entry.size_bytes if self.passing else self.path.stat().st_size
+        return self.remote.entry.size_bytes if self.remote else self.path.stat().st_size
 
     @contextmanager
     def opened(self) -> Iterator[Path]:
         """Where it is while it is read."""
-        if self.passing is None:
+        if self.remote is None:
             yield self.path
             return
         with TemporaryDirectory(dir=self.path) as folder:
-            yield self.passing.store.get(self.passing.entry.path, Path(folder))
+            yield self.remote.store.get(self.remote.entry.path, Path(folder))
 
     def identity(self) -> str:
         """Differs where its content does."""
-        if self.passing is not None:
-            return f"{self.passing.version} {self.passing.entry}"
+        if self.remote is not None:
+            return f"{self.remote.version} {self.remote.entry}"
         return digest(self.path)
 
 
@@ -109,9 +109,9 @@ def _source(told: ResolvedSource, access: Access, into: Path, free: Free) -> Sou
     files = _files(told, store, path, into, free)
     if not _names_pictures(files[0]):
         return Source(told, tuple(files))
-    if files[0].passing:
+    if files[0].remote:
         # Pictures lie beside their table: it must be here, or there is no space.
-        files = _brought(store, [file.passing.entry for file in files if file.passing], _folder(path), into)
+        files = _brought(store, [file.remote.entry for file in files if file.remote], _folder(path), into)
     return Source(told, tuple(files), tuple(_pictures(store, path, into)))
 
 
@@ -173,7 +173,7 @@ def _fetched(
             "split it into several files, which are then read one at a time, or take a nodeType with more disk."
         )
     version = store.pinned(source.uri)
-    return [File(into, _short(entry, folder), Passing(store, entry, version)) for entry in wanted]
+    return [File(into, _short(entry, folder), Remote(store, entry, version)) for entry in wanted]
 
 
 def _brought(store: Store, wanted: Sequence[Entry], folder: str, into: Path) -> list[File]:

@@ -6,10 +6,7 @@ import numpy as np
 
 from skipjack.mixture import Mixture, Share
 
-from ..data.shuffle import Numbers, shuffle
-
-PHASES = 1
-"""Sets the order in which a source's rows take turns apart from that of an epoch."""
+from ..data.shuffle import Draw, Numbers, shuffle
 
 
 def step_examples(step: int, batch: int, mixture: Mixture, seed: int, total: int) -> list[int]:
@@ -49,7 +46,7 @@ def given_by(share: Share, number: int, seed: int, epoch: int, places: Numbers) 
     before, after = share.seen_before(epoch), share.seen_before(epoch + 1)
     if (after - before) % max(1, share.rows) == 0:
         return places % max(1, share.rows)  # all of them equally often: whose turn it is doesn't matter
-    return shuffle(share.rows, seed, number, PHASES).at((before + places) % share.rows)
+    return shuffle(share.rows, seed, number, Draw.TURNS).at((before + places) % share.rows)
 
 
 def draw_seed(seed: int, step: int, example: int) -> int:

@@ -9,7 +9,7 @@ from obstore.store import AzureStore
 
 from ..errors import AccessDenied
 from .base import Access, Located, Secret
-from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, nobody, place_of
 
 IDENTITY = "AZURE_FEDERATED_TOKEN_FILE"
 """What Azure's workload identity sets in a pod whose ServiceAccount has one."""
@@ -56,4 +56,4 @@ def own_identity() -> tuple[dict[str, Any], str]:
     """The identity of the pod's ServiceAccount, or nobody. Never the node's own: a job has no business with it."""
     if IDENTITY in os.environ:
         return {}, "the identity of the pod's ServiceAccount"
-    return {"skip_signature": True}, "a reader without credentials"
+    return nobody()

@@ -146,6 +146,14 @@ def is_at(path: str, place: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
+def place_in(folder: Path, path: str, title: str) -> Path:
+    """Where a file of the store `title` goes that is fetched to a folder. Raises ConfigurationInvalid."""
+    target = folder / path
+    if not target.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationInvalid(f"{title}: {path!r} leads out of the folder it is fetched to.")
+    return target
+
+
 def brought(entry: Entry, into: Path) -> Path | None:
     """Where a file is in the folder `into`, if another process of this pod, or an earlier step, has put it there. A store puts it there whole."""
     file = into / entry.path

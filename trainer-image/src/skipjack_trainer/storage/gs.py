@@ -11,7 +11,7 @@ from obstore.store import GCSStore
 
 from ..errors import AccessDenied
 from .base import Access, Located, Secret
-from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, nobody, place_of
 
 KEY = "GOOGLE_SERVICE_ACCOUNT_KEY"
 IDENTITY = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -51,7 +51,7 @@ def own_identity() -> tuple[dict[str, Any], str]:
     """The identity of the pod's ServiceAccount, or nobody."""
     if IDENTITY in os.environ or is_on_google():
         return {}, "the identity of the pod's ServiceAccount"
-    return {"skip_signature": True}, "a reader without credentials"
+    return nobody()
 
 
 def is_on_google() -> bool:

@@ -13,10 +13,9 @@ import requests
 from ..errors import AccessDenied, DataNotFound, StorageFailed
 from .base import Access, Entry, Located, ReadOnly
 from .download import Download, RangeRefused
-from .patience import Passing, Patience, passes
+from .patience import TIMEOUT_SECONDS, Passing, Patience, passes
 
 PATIENCE = Patience()
-TIMEOUT_SECONDS = (10, 60)
 
 
 class Https(ReadOnly):

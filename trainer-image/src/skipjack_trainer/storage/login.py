@@ -18,10 +18,9 @@ import requests
 
 from ..errors import AccessDenied
 from .base import Secret
-from .patience import Passing, passes
+from .patience import TIMEOUT_SECONDS, Passing, passes
 
 DOCKER_CONFIG = ".dockerconfigjson"
-TIMEOUT_SECONDS = (10, 60)
 HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 """What a Secret may call Docker's own registry."""
 

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from skipjack.api.v1alpha1.uris import COMPONENT, DIGEST, REGISTRY, TAG
+
 from ..digests import digest
 from ..errors import ConfigurationInvalid, DataInvalid, DataNotFound, StorageFailed
-from .base import Access, Entry, Located, is_at
+from .base import Access, Entry, Located, is_at, place_in
 from .login import login_of
 from .patience import Patience
 from .registry import MANIFEST, Registry
@@ -33,8 +35,7 @@ NO_CONFIG: dict[str, Any] = {
 DOCKER_HUB = "registry-1.docker.io"
 DEFAULT_TAG = "latest"
 REFERENCE = re.compile(
-    r"oci://(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?)/(?P<repository>[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)"
-    r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?(/(?P<path>.*))?"
+    rf"oci://(?P<host>{REGISTRY})/(?P<repository>{COMPONENT}(/{COMPONENT})*)(:(?P<tag>{TAG}))?(@(?P<digest>{DIGEST}))?(/(?P<path>.*))?"
 )
 
 Layer = dict[str, Any]
@@ -63,9 +64,7 @@ class Artifact:
         layers = self._layers()
         if path not in layers:
             raise DataNotFound(f"{self.title}: there is no file {path!r}; there are {', '.join(layers) or 'none'}.")
-        target = into / path
-        if not target.resolve().is_relative_to(into.resolve()):
-            raise ConfigurationInvalid(f"{self.title}: {path!r} leads out of the folder it is fetched to.")
+        target = place_in(into, path, self.title)
         partial = target.with_name(f".{target.name}.partial")
         return self.registry.get_blob(layers[path]["digest"], partial).replace(target)
 

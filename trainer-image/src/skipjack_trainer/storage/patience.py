@@ -13,6 +13,9 @@ from ..errors import StorageFailed
 
 T = TypeVar("T")
 
+TIMEOUT_SECONDS = (10, 60)
+"""To be connected, and between two bytes."""
+
 
 class Passing(StorageFailed):
     """What the next try may not meet. `retry_after`: the server's header of that name."""

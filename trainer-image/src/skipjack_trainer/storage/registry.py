@@ -19,8 +19,8 @@ import requests
 
 from ..errors import AccessDenied, DataNotFound, StorageFailed, TrainerError
 from .download import HashedDownload, RangeRefused
-from .login import TIMEOUT_SECONDS, Login, authorization
-from .patience import Passing, Patience, passes
+from .login import Login, authorization
+from .patience import TIMEOUT_SECONDS, Passing, Patience, passes
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 READ = (MANIFEST, "application/vnd.docker.distribution.manifest.v2+json")

@@ -8,7 +8,7 @@ from typing import Any
 from obstore.store import S3Store
 
 from .base import Access, Located, Secret
-from .objects import PATIENCE, Bucket, Objects, Patience, connected, place_of
+from .objects import PATIENCE, Bucket, Objects, Patience, connected, nobody, place_of
 
 IDENTITIES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 """What a cluster sets in a pod whose ServiceAccount stands for a role (IRSA, EKS Pod Identity)."""
@@ -50,4 +50,4 @@ def own_identity() -> tuple[dict[str, Any], str]:
     """The role of the pod's ServiceAccount, or nobody. Never the node's own: a job has no business with it."""
     if any(name in os.environ for name in IDENTITIES):
         return {}, "the role of the pod's ServiceAccount"
-    return {"skip_signature": True}, "a reader without credentials"
+    return nobody()

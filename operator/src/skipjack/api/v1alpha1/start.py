@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from .common import APIModel, Name
 from .rules import Rule, matches
-from .uris import ModelURI
+from .uris import ModelURI, takes_results_alone
 
 
 class StartState(StrEnum):
@@ -42,7 +42,7 @@ class StartFrom(APIModel):
         ),
         Rule(
             "!has(self.checkpoint) || has(self.job) || !self.uri.matches('^(hf|oci)://')",
-            lambda own: own.checkpoint is None or own.job is not None or not own.uri.startswith(("hf://", "oci://")),
+            lambda own: own.checkpoint is None or own.job is not None or not takes_results_alone(own.uri),
             "only a job's output has checkpoints: name the job, or its output at pvc://CLAIM/PATH or s3://BUCKET/PATH, or remove checkpoint",
         ),
     )

@@ -92,10 +92,10 @@ REGISTRY = r"[A-Za-z0-9.-]+(:[0-9]+)?"
 COMPONENT = "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*"
 ARTIFACTS = rf"{REGISTRY}/{COMPONENT}(/{COMPONENT})*"
 TAG = "[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
-DIGEST = "@sha256:[0-9a-f]{64}"
+DIGEST = "sha256:[0-9a-f]{64}"
 ARTIFACT = with_scheme(
     "oci",
-    rf"{ARTIFACTS}((:{TAG}({DIGEST})?|{DIGEST})(/{PART})*/?)?",
+    rf"{ARTIFACTS}((:{TAG}(@{DIGEST})?|@{DIGEST})(/{PART})*/?)?",
     "oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:… names an artifact, its repository in lower case, and files in it by "
     "/PATH behind that: oci://ghcr.io/org/support-bot:v1 for example",
 )
