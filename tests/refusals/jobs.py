@@ -1,63 +1,10 @@
-"""Objects that are refused, each by its field and with the remedy in words: by the API server and, in the same words, by the models."""
+"""FineTuneJobs that are refused."""
 
 from __future__ import annotations
 
-import copy
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
-DROP = object()
-"""In place of a value: the field is left out."""
-
-API_VERSION = "skipjack.dev/v1alpha1"
-SMALL: dict[str, dict[str, Any]] = {
-    "FineTuneJob": {
-        "model": "hf://org/m",
-        "dataset": {"train": [{"uri": "configmap://d/t.jsonl"}]},
-        "output": {"uri": "pvc://m/r"},
-        "managedBy": "example.com/nobody",
-    },
-    "NodeType": {"cpu": "2", "memory": "4Gi", "precisions": ["FP32"]},
-    "BaseModel": {"uri": "hf://org/m"},
-}
-
-
-class Refusal(NamedTuple):
-    """One change to the smallest object of its kind. Numbers in the dotted `path` are places in a list."""
-
-    kind: str
-    path: str
-    value: Any
-    remedy: str
-    """Words that the refusal holds."""
-    judged: str = ""
-    """The field that is named, where it is not the one at `path`."""
-
-    @property
-    def field(self) -> str:
-        if self.judged:
-            return self.judged
-        return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in self.path.split("."))[1:]
-
-    @property
-    def body(self) -> dict[str, Any]:
-        return changed(self.kind, self.path, self.value)
-
-
-def changed(kind: str, path: str, value: Any) -> dict[str, Any]:
-    """The smallest object of that kind with one field set, or left out."""
-    body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": "bot"}}
-    body["spec"] = copy.deepcopy(SMALL[kind])
-    at: Any = body
-    steps = [int(step) if step.isdigit() else step for step in path.split(".")]
-    for step, after in pairwise(steps):
-        empty: Any = [{}] if isinstance(after, int) else {}
-        at = at[step] if isinstance(step, int) else at.setdefault(step, empty)
-    if value is DROP:
-        del at[steps[-1]]
-    else:
-        at[steps[-1]] = value
-    return body
+from .base import DROP, SMALL, Refusal
 
 
 def _job(path: str, value: Any, remedy: str, judged: str = "") -> Refusal:
@@ -70,21 +17,11 @@ def _pushed(uri: str, remedy: str) -> Refusal:
     return _job("spec", changes, remedy, "spec.output.uri")
 
 
-def _node(path: str, value: Any, remedy: str, judged: str = "") -> Refusal:
-    return Refusal("NodeType", path, value, remedy, judged)
-
-
-def _model(path: str, value: Any, remedy: str) -> Refusal:
-    return Refusal("BaseModel", path, value, remedy)
-
-
 TRAIN = "spec.dataset.train"
 URI = f"{TRAIN}.0.uri"
 H = "spec.hyperparameters"
 LORA = "spec.method.lora"
 LABELS, ANNOTATIONS = "spec.pod.labels", "spec.pod.annotations"
-VARIABLE = "spec.pod.env.0.name"
-TAINT = "spec.tolerations.0"
 MEGABYTE = "x" * 1_000_000
 
 
@@ -92,7 +29,7 @@ def _variable(name: str, remedy: str = "choose another name, NCCL_DEBUG for exam
     return _job("spec.pod.env", [{"name": name, "value": "x"}], remedy, "spec.pod.env[0].name")
 
 
-REFUSALS = [
+OF_JOBS = [
     _job("metadata.name", "a" * 53, "at most 52"),
     _job("metadata.name", "1bot", "begin with a letter"),
     _job("metadata.name", "bot.v2", "lower-case letters"),
@@ -331,41 +268,4 @@ REFUSALS = [
     _job("spec.pod.env", [{"name": "A", "value": MEGABYTE}], "4096", "spec.pod.env[0].value"),
     _job("spec.pod.tolerations", [{"operator": "Maybe"}], "'Exists'", "spec.pod.tolerations[0].operator"),
     _job("spec.pod.tolerations", [{"effect": "NoExecute"}], "name the taint's key", "spec.pod.tolerations[0]"),
-    _node("spec.cpu", DROP, "equired"),
-    _node("spec.cpu", "two", "500m for example"),
-    _node("spec.cpu", "0.0001", "500m for example"),
-    _node("spec.cpu", "2k", "500m for example"),
-    _node("spec.cpu", "0", "no CPU at all"),
-    _node("spec.cpu", "0m", "no CPU at all"),
-    _node("spec.cpuLimit", "1500m", "raise it to cpu or more", "spec"),
-    _node("spec.memory", "16GB", "16Gi for example"),
-    _node("spec.memory", "500m", "16Gi for example"),
-    _node("spec.memory", "0", "is the unit missing?"),
-    _node("spec.memory", "16", "is the unit missing?"),
-    _node("spec.precisions", [], "at least 1"),
-    _node("spec.precisions", ["FP8"], "'BF16'", "spec.precisions[0]"),
-    _node("spec.nodeSelector", {"a b": "c"}, "a key is NAME or DOMAIN/NAME"),
-    _node("spec.nodeSelector", {"gpu": "NVIDIA H100"}, "a label's value"),
-    _node("spec.runtimeClassName", "Kata!", "lower-case letters"),
-    _node("spec.tolerations", [{"key": "a b"}], "a key is NAME or DOMAIN/NAME", "spec.tolerations[0].key"),
-    _node("spec.tolerations", [{"key": "a", "operator": "Exists", "value": "b"}], "remove the value", "spec.tolerations[0]"),
-    _node("spec.tolerations", [{"key": "a", "value": "b c"}], "a label's value", "spec.tolerations[0].value"),
-    _node("spec.tolerations", [{"key": "a", "tolerationSeconds": 5}], "add the effect", "spec.tolerations[0]"),
-    _node("spec.accelerator", {"resource": "gpu", "count": 1, "memory": "80Gi"}, "nvidia.com/gpu for example", "spec.accelerator.resource"),
-    _node("spec.accelerator", {"resource": "requests.nvidia.com/gpu", "count": 1, "memory": "80Gi"}, "Kubernetes' own",
-          "spec.accelerator.resource"),
-    _node("spec.accelerator", {"resource": "kubernetes.io/gpu", "count": 1, "memory": "80Gi"}, "Kubernetes' own", "spec.accelerator.resource"),
-    _node("spec.accelerator", {"resource": f"{'a.' * 122}a/gpu", "count": 1, "memory": "80Gi"}, "at most 243", "spec.accelerator.resource"),
-    _node("spec.accelerator", {"resource": "nvidia.com/gpu", "count": 0, "memory": "80Gi"}, "greater than or equal to 1",
-          "spec.accelerator.count"),
-    _node("spec.accelerator", {"resource": "nvidia.com/gpu", "count": 1, "memory": "80"}, "is the unit missing?", "spec.accelerator.memory"),
-    _node("spec.price", "3 EUR", ""),
-    _model("spec.uri", DROP, "equired"),
-    _model("spec.uri", "phi-3-mini", "hf://HuggingFaceTB/SmolLM2-135M-Instruct"),
-    _model("spec.uri", "https://example.com/model", "hf://HuggingFaceTB/SmolLM2-135M-Instruct"),
-    _model("spec.uri", "hf://org/m@main@b", "hf://ORG/NAME@REVISION"),
-    _model("spec.uri", "pvc://Claim/path", "names a PersistentVolumeClaim"),
-    _model("spec.parameters", "3.8B", "3.8G for example"),
-    _model("spec.contextLength", 4, "greater than or equal to 8"),
-    _model("spec.remoteCode", True, ""),
 ]  # fmt: skip
